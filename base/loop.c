@@ -171,7 +171,7 @@ loop_timer_cancel(struct loop *loop, struct loop_timer *t)
 void
 loop_on_turn_end(struct loop *loop, struct loop_turn *turn)
 {
-    list_add(&loop->turn_end, &turn->node);
+    list_push(&loop->turn_end, &turn->node);
 }
 
 static void

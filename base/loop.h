@@ -48,7 +48,10 @@ struct loop_timer {
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t);
 
-/* Calls fn(arg) at the end of each turn, in order of registration: flush, free, commit. */
+/*
+ * Calls fn(arg) at the end of each turn; what was registered last comes first, so that
+ * the lower layers (sending to other processes) see what the higher ones left.
+ */
 struct loop_turn {
     struct list node;
     void (*fn)(void *arg);

@@ -1,0 +1,509 @@
+/*
+ * proc.c -- the life of a process, whatever its role
+ *
+ * A process is executed with one descriptor, its control channel. Over it the master says
+ * who it is and hands it everything it may hold; with GO it prepares, confines itself and
+ * serves. Frames of the control channel that the runtime does not know go to the role.
+ *
+ * The mailbox is read in slices, so that a flood of frames does not starve the clients;
+ * what is left is read in the next turn, which then does not wait.
+ */
+#include "proc/proc.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+
+enum { PACKETS_A_SLICE = 64 };
+
+void
+proc_count(struct proc *p, enum counter c, uint64_t n)
+{
+    p->status->counter[c] += n;
+}
+
+void
+proc_uncount(struct proc *p, enum counter c, uint64_t n)
+{
+    p->status->counter[c] -= n;
+}
+
+void
+proc_send(struct proc *p, ipc_addr to, enum ipc_type type, const void *msg)
+{
+    post_send(p->post, to, type, msg);
+}
+
+void
+proc_reply(struct proc *p, ipc_addr to, enum ipc_type type, uint64_t id,
+        enum ipc_status status, struct str text)
+{
+    struct ipc_reply reply = { .id = id, .status = (uint8_t)status, .text = text };
+
+    proc_send(p, to, type, &reply);
+}
+
+void
+proc_ready(struct proc *p)
+{
+    p->status->ready = 1;
+    proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_READY, &(struct ipc_nothing){ 0 });
+}
+
+void
+proc_stopped(struct proc *p, int exit_code)
+{
+    p->exit_code = exit_code;
+    loop_stop(p->loop);
+}
+
+static void
+on_boot(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_boot *m = msg;
+    char name[32];
+
+    (void)from, (void)fd;
+    if (p->post || m->role >= PROC_ROLES || m->slot >= IPC_SLOTS_MAX ||
+            m->secret.n != sizeof p->secret)
+        return;
+    p->role = (enum proc_role)m->role;
+    p->slot = m->slot;
+    p->n_workers = m->n_workers;
+    p->starts = m->starts;
+    p->addr = ipc_addr_of(p->role, p->slot);
+    p->post = post_new(p->loop, p->addr);
+    post_add_peer(p->post, ipc_addr_of(PROC_MASTER, 0),
+            fcntl(p->control_io.fd, F_DUPFD_CLOEXEC, 0));
+    snprintf(p->instance, sizeof p->instance, "%.*s", STR_ARG(m->instance));
+    memcpy(p->secret, m->secret.p, sizeof p->secret);
+    p->home = str_heap_c(m->home);
+    p->sandbox = (struct sandbox){ .role = p->role, .uid = m->uid, .gid = m->gid,
+        .chroot_dir = str_from(str_heap_c(m->chroot_dir)) };
+    snprintf(name, sizeof name, p->role == PROC_WORKER || p->role == PROC_KEEPER
+                    ? "%s %u" : "%s",
+            proc_role_name(p->role), p->slot);
+    log_set_process(name);
+}
+
+static void
+on_log(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    static int log_fd = -1;
+    const struct ipc_log *m = msg;
+
+    (void)ctx, (void)from;
+    log_set_json(m->json);
+    log_set_level(m->level);
+    log_set_syslog(m->to_syslog);
+    log_set_fd(*fd);
+    close_fd(&log_fd);
+    log_fd = take_fd(fd);
+}
+
+static void
+on_shm(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_shm *m = msg;
+    struct zone z = { 0 };
+    int r = zone_map(&z, *fd, m->size, m->base, m->writable);
+
+    (void)from;
+    if (r < 0) {
+        log_critical(NULL, "cannot map shared memory of %llu bytes: %s",
+                (unsigned long long)m->size, strerror(-r));
+        exit(1);
+    }
+    if (m->kind == SHM_ROUTES) {
+        p->routes = z;
+    } else if (m->kind == SHM_SLOT) {
+        p->slot_zone = z;
+    } else if (m->owner == p->addr && m->writable) {
+        p->status = z.base;
+        p->status_zone = z;
+        status_use(p->status);
+    } else if (p->n_pages < PROC_PAGES_MAX) {
+        p->page[p->n_pages++] = z.base;
+    }
+}
+
+static void
+on_mailbox(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+
+    (void)from, (void)msg;
+    close_fd(&p->mailbox_io.fd);
+    p->mailbox_io.fd = take_fd(fd);
+}
+
+static void
+on_peer(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_peer *m = msg;
+
+    (void)from;
+    if (p->post && ipc_addr_role(m->addr) < PROC_ROLES)
+        post_add_peer(p->post, m->addr, take_fd(fd));
+}
+
+/* The bytes behind a descriptor: heap memory, the caller's. */
+static char *
+blob_read(int fd, uint64_t size)
+{
+    char *p = mem_alloc(size + 1);
+    uint64_t n = 0;
+
+    while (n < size) {
+        ssize_t part = pread(fd, p + n, size - n, (off_t)n);
+
+        if (part < 0 && errno == EINTR)
+            continue;
+        if (part <= 0) {
+            mem_free_p(p);
+            return NULL;
+        }
+        n += (uint64_t)part;
+    }
+    p[size] = '\0';
+    return p;
+}
+
+static void
+on_conf(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_blob *m = msg;
+    char *bytes = blob_read(*fd, m->size);
+    struct conf *conf = NULL;
+    int r = bytes ? conf_unpack((struct str){ bytes, m->size }, p->loader, &conf) : -EIO;
+
+    (void)from;
+    mem_free_p(bytes);
+    if (r < 0) {
+        log_critical(NULL, "cannot take over the configuration: %s", strerror(-r));
+        if (!p->going)
+            exit(1);
+        return;
+    }
+    conf_free(&p->conf_before);
+    p->conf_before = p->conf;
+    p->conf = conf;
+}
+
+static void
+on_certs(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_blob *m = msg;
+    char *bytes = blob_read(*fd, m->size);
+
+    (void)from;
+    if (!bytes)
+        return;
+    if (p->certs)
+        mem_wipe(p->certs, p->certs_size);
+    mem_free_p(p->certs);
+    p->certs = bytes;
+    p->certs_size = m->size;
+}
+
+static void
+on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_listener *m = msg;
+
+    if (p->n_listeners == PROC_LISTENERS_MAX)
+        return;
+    p->listener[p->n_listeners++] =
+            (struct proc_listener){ .index = m->index, .fd = take_fd(fd) };
+    if (p->going && p->ops->handlers[IPC_LISTENER])
+        p->ops->handlers[IPC_LISTENER](p, from, msg, fd);
+}
+
+static void
+on_go(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+
+    (void)from, (void)msg, (void)fd;
+    p->going = true;
+}
+
+static void
+on_reload(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+
+    (void)from, (void)msg, (void)fd;
+    log_set_level(p->conf->loglevel);
+    if (p->ops->reload)
+        p->ops->reload(p);
+    conf_free(&p->conf_before);
+    proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_RELOADED, &(struct ipc_nothing){ 0 });
+}
+
+static void
+on_log_level(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    const struct ipc_u64 *m = msg;
+
+    (void)ctx, (void)from, (void)fd;
+    if (m->value < LOG_LEVELS)
+        log_set_level((enum log_level)m->value);
+}
+
+static void
+proc_stop(struct proc *p)
+{
+    if (p->stopping)
+        return;
+    p->stopping = true;
+    if (p->ops->stop)
+        p->ops->stop(p);
+    else
+        proc_stopped(p, 0);
+}
+
+static void
+on_stop(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    proc_stop(ctx);
+}
+
+/* What every process can be asked. */
+static void
+on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_call *m = msg;
+    struct buf out = { 0 };
+
+    if (str_eq_c(m->name, "ping")) {
+        proc_reply(p, from, IPC_PROC_REPLY, m->id, IPC_OK, STR("pong"));
+    } else if (str_eq_c(m->name, "check_sandbox")) {
+        sandbox_probe(p->routes.base, &out);
+        proc_reply(p, from, IPC_PROC_REPLY, m->id, IPC_OK, buf_str(&out));
+    } else if (p->ops->handlers && p->ops->handlers[IPC_PROC_CALL]) {
+        p->ops->handlers[IPC_PROC_CALL](ctx, from, msg, fd);
+    } else {
+        proc_reply(p, from, IPC_PROC_REPLY, m->id, IPC_INVALID,
+                STR("this process does not know that question"));
+    }
+    buf_fini(&out);
+}
+
+static const ipc_handler_fn runtime_handlers[IPC_TYPES] = {
+    [IPC_BOOT] = on_boot,
+    [IPC_LOG] = on_log,
+    [IPC_SHM] = on_shm,
+    [IPC_MAILBOX] = on_mailbox,
+    [IPC_PEER] = on_peer,
+    [IPC_CONF] = on_conf,
+    [IPC_CERTS] = on_certs,
+    [IPC_LISTENER] = on_listener,
+    [IPC_GO] = on_go,
+    [IPC_RELOAD] = on_reload,
+    [IPC_LOG_LEVEL] = on_log_level,
+    [IPC_STOP] = on_stop,
+    [IPC_PROC_CALL] = on_proc_call,
+};
+
+/* The role's handlers where it has some, the runtime's for the rest. */
+static ipc_handler_fn handlers[IPC_TYPES];
+
+static void
+handlers_merge(const struct proc_role_ops *ops)
+{
+    for (unsigned t = 0; t < IPC_TYPES; t++) {
+        handlers[t] = runtime_handlers[t];
+        if (!handlers[t] && ops->handlers)
+            handlers[t] = ops->handlers[t];
+    }
+}
+
+/*
+ * The master has gone. The sessions are not its: we serve on, and a new master finds us
+ * when the service is started again. Without a master nobody would restart what dies, so
+ * it is worth a loud line.
+ */
+static void
+on_control(struct loop_io *io, unsigned events)
+{
+    struct proc *p = io->arg;
+    int r;
+
+    (void)events;
+    do
+        r = mailbox_read(&p->control_reader, io->fd);
+    while (r == 1);
+    if (r < 0) {
+        loop_del(p->loop, io);
+        if (!p->stopping) {
+            log_warning(NULL, "the master process has gone; ending too");
+            proc_stop(p);
+        }
+    }
+}
+
+static void
+mailbox_slice(struct proc *p)
+{
+    int r = 1;
+
+    for (int i = 0; i < PACKETS_A_SLICE && r == 1; i++)
+        r = mailbox_read(&p->mailbox_reader, p->mailbox_io.fd);
+    p->mailbox_waiting = r == 1;
+    if (p->mailbox_waiting)
+        loop_again(p->loop);
+    p->status->counter[COUNTER_IPC_BAD] = p->mailbox_reader.n_bad;
+}
+
+static void
+on_mailbox_io(struct loop_io *io, unsigned events)
+{
+    struct proc *p = io->arg;
+
+    (void)events;
+    p->mailbox_waiting = true;
+    mailbox_slice(p);
+}
+
+static void
+on_turn_end(void *arg)
+{
+    struct proc *p = arg;
+
+    if (p->mailbox_waiting)
+        mailbox_slice(p);
+}
+
+/* Waits for the frames that say who we are; the master sends them at once. */
+static int
+proc_boot(struct proc *p)
+{
+    struct pollfd pfd = { .fd = p->control_io.fd, .events = POLLIN };
+    int r;
+
+    while (!p->going) {
+        r = mailbox_read(&p->control_reader, p->control_io.fd);
+        if (r < 0)
+            return r;
+        if (r == 0 && poll(&pfd, 1, -1) < 0 && errno != EINTR)
+            return -errno;
+        if (p->role != PROC_MASTER)
+            p->control_reader.self = p->addr;
+    }
+    if (p->role == PROC_MASTER || !p->status || p->mailbox_io.fd < 0 || !p->conf)
+        return -EPROTO;
+    return 0;
+}
+
+static int
+proc_serve(struct proc *p)
+{
+    struct buf missing = { 0 };
+    int r;
+
+    mailbox_reader_init(&p->mailbox_reader, p->addr, P_ANY, handlers, p);
+    if (p->ops->prepare) {
+        r = p->ops->prepare(p);
+        if (r < 0)
+            return r;
+    }
+    r = sandbox_enter(&p->sandbox, &missing);
+    if (r < 0)
+        log_critical(NULL, "cannot confine this process: %s", strerror(-r));
+    else if (missing.n > 0 && p->starts == 0)
+        log_debug(NULL, "confined, except for: %s", buf_c(&missing));
+    buf_fini(&missing);
+    if (r < 0)
+        return r;
+    r = loop_add(p->loop, &p->control_io);
+    if (r == 0)
+        r = loop_add(p->loop, &p->mailbox_io);
+    if (r == 0 && p->ops->start)
+        r = p->ops->start(p);
+    if (r < 0)
+        return r;
+    p->mailbox_waiting = true; /* what came before we registered */
+    loop_again(p->loop);
+    return loop_run(p->loop);
+}
+
+static void
+proc_finish(struct proc *p)
+{
+    if (p->ops && p->ops->finish)
+        p->ops->finish(p);
+    if (p->post)
+        post_flush(p->post);
+    post_free(&p->post);
+    loop_free(&p->loop);
+    mailbox_reader_fini(&p->control_reader);
+    mailbox_reader_fini(&p->mailbox_reader);
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        close_fd(&p->listener[i].fd);
+    conf_free(&p->conf);
+    conf_free(&p->conf_before);
+    if (p->certs)
+        mem_wipe(p->certs, p->certs_size);
+    mem_free(&p->certs);
+    mem_free(&p->home);
+    free((void *)(uintptr_t)p->sandbox.chroot_dir.p);
+    log_set_tap(NULL);
+    status_use(NULL);
+}
+
+int
+proc_main(int control_fd, const struct conf_loader *loader,
+        const struct proc_role_ops *const ops[PROC_ROLES])
+{
+    static struct proc p;
+    int r;
+
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGINT, SIG_IGN); /* a terminal's ^C is the master's to handle */
+    signal(SIGHUP, SIG_IGN);
+    signal(SIGTERM, SIG_IGN);
+    p.loader = loader;
+    p.mailbox_io = (struct loop_io){ .fn = on_mailbox_io, .arg = &p, .fd = -1 };
+    p.control_io = (struct loop_io){ .fn = on_control, .arg = &p, .fd = control_fd };
+    p.turn = (struct loop_turn){ .fn = on_turn_end, .arg = &p };
+    p.loop = loop_new();
+    memcpy(handlers, runtime_handlers, sizeof handlers);
+    /* Until BOOT says who we are: any address but the master's lets its frames in. */
+    mailbox_reader_init(
+            &p.control_reader, ipc_addr_of(PROC_WORKER, 0), P_MASTER, handlers, &p);
+    log_set_tap(status_event);
+    do
+        r = mailbox_read(&p.control_reader, control_fd);
+    while (r == 0 && poll(&(struct pollfd){ .fd = control_fd, .events = POLLIN }, 1, -1) >= 0);
+    if (r < 0 || p.role == PROC_MASTER || !ops[p.role])
+        return 1;
+    p.ops = ops[p.role];
+    handlers_merge(p.ops);
+    r = proc_boot(&p);
+    if (r == 0) {
+        status_catch_signals();
+        r = proc_serve(&p);
+    }
+    if (r < 0)
+        log_critical(NULL, "the process ends: %s", strerror(-r));
+    proc_finish(&p);
+    return r < 0 ? 1 : p.exit_code;
+}

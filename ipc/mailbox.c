@@ -202,6 +202,7 @@ frame_read(struct mailbox_reader *r, struct packet *p)
         blob = blob_read(fd, len);
         payload = (struct str){ blob, len };
         ok = blob != NULL;
+        close_fd(&fd); /* ours alone: the handler is to see no descriptor */
     } else {
         payload = (struct str){ p->rest.p, len };
         ok = len <= p->rest.n;

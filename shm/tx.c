@@ -1,0 +1,52 @@
+/*
+ * tx.c -- transactions on a slot segment, by undo
+ */
+#include "shm/tx.h"
+
+void
+tx_begin(struct tx *tx)
+{
+    tx->depth++;
+}
+
+bool
+tx_commit(struct tx *tx)
+{
+    assert(tx->depth > 0);
+    if (--tx->depth > 0)
+        return false;
+    atomic_signal_fence(memory_order_seq_cst);
+    tx->n = 0; /* the commit */
+    atomic_signal_fence(memory_order_seq_cst);
+    tx->number++;
+    return true;
+}
+
+void
+tx_note(struct tx *tx, void *at, size_t size)
+{
+    struct tx_note *note = &tx->note[tx->n];
+
+    assert(tx->depth > 0 && tx->n < TX_NOTES_MAX);
+    note->at = at;
+    note->size = (uint32_t)size;
+    note->before = 0;
+    memcpy(&note->before, at, size);
+    atomic_signal_fence(memory_order_seq_cst);
+    tx->n++;
+    atomic_signal_fence(memory_order_seq_cst);
+}
+
+unsigned
+tx_recover(struct tx *tx)
+{
+    unsigned n = tx->n;
+
+    assert(n <= TX_NOTES_MAX);
+    for (unsigned i = n; i-- > 0;)
+        memcpy(tx->note[i].at, &tx->note[i].before, tx->note[i].size);
+    atomic_signal_fence(memory_order_seq_cst);
+    tx->n = 0;
+    tx->depth = 0;
+    return n;
+}

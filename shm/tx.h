@@ -1,0 +1,56 @@
+#ifndef SHM_TX_H
+#define SHM_TX_H
+
+#include <assert.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+
+/*
+ * Transactions on a slot segment, by undo: before a word is changed, its address and old
+ * content are noted in the slot; the commit forgets the notes with one store. Whoever
+ * takes the slot over after a death finds either no notes (everything is as of the last
+ * commit) or the notes of the transaction that was under way, and puts the old words
+ * back. So a kill between any two instructions leaves whole transactions only.
+ *
+ * There is one writer, the slot's occupant, and the memory outlives it: what a process
+ * has stored is seen by its successor in order, so only the compiler must be kept from
+ * reordering. Bulk data needs no notes if it goes where no committed word points to yet:
+ * behind a committed length, or into memory just allocated.
+ */
+struct tx_note {
+    void *at;
+    uint64_t before;
+    uint32_t size;
+};
+
+enum { TX_NOTES_MAX = 1 << 16 };
+
+struct tx {
+    uint32_t n; /* notes in force: 0 outside of transactions */
+    uint32_t depth;
+    uint64_t number; /* of transactions committed */
+    struct tx_note note[TX_NOTES_MAX];
+};
+
+/* Begins, or goes one level deeper: the outermost commit counts. */
+void tx_begin(struct tx *tx);
+/* True when this was the outermost level: everything since its begin is now valid. */
+bool tx_commit(struct tx *tx);
+
+/* A successor's first step: undoes what was under way. How many words were put back. */
+unsigned tx_recover(struct tx *tx);
+
+/* For TX_SET: notes the old content of size (1, 2, 4 or 8) bytes. */
+void tx_note(struct tx *tx, void *at, size_t size);
+
+/* Sets a scalar lvalue in the slot within a transaction. */
+#define TX_SET(tx, lvalue, value)                     \
+    do {                                              \
+        tx_note((tx), &(lvalue), sizeof(lvalue));     \
+        (lvalue) = (value);                           \
+        atomic_signal_fence(memory_order_seq_cst);    \
+    } while (0)
+
+#endif

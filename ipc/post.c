@@ -257,6 +257,15 @@ post_add_peer(struct post *post, ipc_addr addr, int fd)
     loop_add(post->loop, &peer->io);
 }
 
+void
+post_del_peer(struct post *post, ipc_addr addr)
+{
+    struct peer *peer = peer_of(post, addr);
+
+    if (peer)
+        peer_forget(peer);
+}
+
 bool
 post_has_peer(const struct post *post, ipc_addr addr)
 {

@@ -12,6 +12,9 @@ void post_free(struct post **post);
 
 /* Frames for addr go into this descriptor from now on; it becomes the post's to close. */
 void post_add_peer(struct post *post, ipc_addr addr, int fd);
+
+/* Forgets the peer and what waits for it. */
+void post_del_peer(struct post *post, ipc_addr addr);
 bool post_has_peer(const struct post *post, ipc_addr addr);
 
 /*

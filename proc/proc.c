@@ -230,8 +230,27 @@ on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
         return;
     p->listener[p->n_listeners++] =
             (struct proc_listener){ .index = m->index, .fd = take_fd(fd) };
-    if (p->going && p->ops->handlers[IPC_LISTENER])
+    if (p->serving && p->ops->handlers && p->ops->handlers[IPC_LISTENER])
         p->ops->handlers[IPC_LISTENER](p, from, msg, fd);
+}
+
+static void
+on_listener_close(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_listener *m = msg;
+
+    if (p->serving && p->ops->handlers && p->ops->handlers[IPC_LISTENER_CLOSE]) {
+        p->ops->handlers[IPC_LISTENER_CLOSE](ctx, from, msg, fd);
+        return;
+    }
+    for (unsigned i = 0; i < p->n_listeners; i++) {
+        if (p->listener[i].index != m->index)
+            continue;
+        close_fd(&p->listener[i].fd);
+        p->listener[i] = p->listener[--p->n_listeners];
+        return;
+    }
 }
 
 static void
@@ -243,6 +262,28 @@ on_go(void *ctx, ipc_addr from, const void *msg, int *fd)
     p->going = true;
 }
 
+/* Listeners that stay get their places in the new configuration. */
+static void
+listeners_renumber(struct proc *p)
+{
+    if (p->role != PROC_WORKER || !p->conf_before)
+        return;
+    for (unsigned i = 0; i < p->n_listeners; i++) {
+        struct proc_listener *ln = &p->listener[i];
+        struct str name;
+
+        if (ln->index >= p->conf_before->n_listeners)
+            continue;
+        name = p->conf_before->listeners[ln->index].name;
+        for (size_t j = 0; j < p->conf->n_listeners; j++) {
+            if (str_eq(p->conf->listeners[j].name, name)) {
+                ln->index = (uint16_t)j;
+                break;
+            }
+        }
+    }
+}
+
 static void
 on_reload(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
@@ -250,7 +291,8 @@ on_reload(void *ctx, ipc_addr from, const void *msg, int *fd)
 
     (void)from, (void)msg, (void)fd;
     log_set_level(p->conf->loglevel);
-    if (p->ops->reload)
+    listeners_renumber(p);
+    if (p->serving && p->ops->reload)
         p->ops->reload(p);
     conf_free(&p->conf_before);
     proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_RELOADED, &(struct ipc_nothing){ 0 });
@@ -269,7 +311,8 @@ on_log_level(void *ctx, ipc_addr from, const void *msg, int *fd)
 static void
 proc_stop(struct proc *p)
 {
-    if (p->stopping)
+    p->stop_asked = true;
+    if (p->stopping || !p->serving)
         return;
     p->stopping = true;
     if (p->ops->stop)
@@ -316,6 +359,7 @@ static const ipc_handler_fn runtime_handlers[IPC_TYPES] = {
     [IPC_CONF] = on_conf,
     [IPC_CERTS] = on_certs,
     [IPC_LISTENER] = on_listener,
+    [IPC_LISTENER_CLOSE] = on_listener_close,
     [IPC_GO] = on_go,
     [IPC_RELOAD] = on_reload,
     [IPC_LOG_LEVEL] = on_log_level,
@@ -440,6 +484,9 @@ proc_serve(struct proc *p)
         r = p->ops->start(p);
     if (r < 0)
         return r;
+    p->serving = true;
+    if (p->stop_asked) /* it came with the boot */
+        proc_stop(p);
     p->mailbox_waiting = true; /* what came before we registered */
     loop_again(p->loop);
     return loop_run(p->loop);

@@ -43,7 +43,7 @@ struct proc_listener {
     bool used; /* for the role: this one was seen already */
 };
 
-enum { PROC_LISTENERS_MAX = 256, PROC_PAGES_MAX = 256 };
+enum { PROC_LISTENERS_MAX = 256, PROC_PAGES_MAX = 2 * IPC_SLOTS_MAX + 8 };
 
 struct proc {
     const struct proc_role_ops *ops;
@@ -72,13 +72,13 @@ struct proc {
     /* The runtime's own. */
     const struct conf_loader *loader;
     struct sandbox sandbox;
-    bool going; /* GO came: the boot is over */
-    bool reloading;
+    bool going;   /* GO came: the boot is over */
+    bool serving; /* the role has started: its functions may be called */
     struct zone status_zone;
     struct mailbox_reader control_reader, mailbox_reader;
     struct loop_io control_io, mailbox_io;
     struct loop_turn turn;
-    bool mailbox_waiting, stopping;
+    bool mailbox_waiting, stop_asked, stopping;
     int exit_code;
 };
 

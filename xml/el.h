@@ -17,9 +17,9 @@ struct arena;
  * and what is in the same arena do; str_dup(el->arena, …) makes it so).
  */
 struct xml_el {
-    struct str name; /* local part; n == 0: a text node */
-    struct str ns;   /* n == 0: no namespace */
-    struct str text; /* of a text node */
+    struct str name;        /* local part; n == 0: a text node */
+    struct str ns;          /* n == 0: no namespace */
+    struct str text;        /* of a text node */
     struct xml_attr *attrs; /* in order; without namespace declarations */
     struct xml_el *first, *last, *next, *parent;
     struct arena *arena;
@@ -32,8 +32,8 @@ struct xml_attr {
     struct str value;
 };
 
-#define XML_NS    "http://www.w3.org/XML/1998/namespace"
-#define XMLNS_NS  "http://www.w3.org/2000/xmlns/"
+#define XML_NS   "http://www.w3.org/XML/1998/namespace"
+#define XMLNS_NS "http://www.w3.org/2000/xmlns/"
 
 /* In all look-ups a name or ns of NULL means any. All accept el == NULL: not found. */
 
@@ -43,12 +43,13 @@ bool xml_is(const struct xml_el *el, const char *name, const char *ns);
 /* The value of an attribute without namespace; p == NULL when absent. */
 struct str xml_attr(const struct xml_el *el, const char *name);
 struct str xml_attr_ns(const struct xml_el *el, const char *name, const char *ns);
-struct str xml_lang(const struct xml_el *el); /* xml:lang of el or its nearest ancestor */
+struct str xml_lang(
+        const struct xml_el *el); /* xml:lang of el or its nearest ancestor */
 
 /* First child element that fits, and the next sibling element that fits. */
 struct xml_el *xml_child(const struct xml_el *el, const char *name, const char *ns);
 struct xml_el *xml_next(const struct xml_el *el, const char *name, const char *ns);
-#define xml_for(pos, parent, name, ns)                                   \
+#define xml_for(pos, parent, name, ns)                                \
     for (struct xml_el *pos = xml_child((parent), (name), (ns)); pos; \
             pos = xml_next(pos, (name), (ns)))
 
@@ -56,8 +57,8 @@ struct xml_el *xml_next(const struct xml_el *el, const char *name, const char *n
 struct xml_el *xml_path(const struct xml_el *el, const char *ns, const char *path);
 
 /*
- * The text directly in el; in pieces it is joined in the tree's arena. p == NULL only if
- * el is NULL: an empty element gives an empty text.
+ * The text directly in el; in pieces it is joined in the tree's arena. p == NULL only
+ * if el is NULL: an empty element gives an empty text.
  */
 struct str xml_text(const struct xml_el *el);
 struct str xml_child_text(const struct xml_el *el, const char *name, const char *ns);

@@ -8,10 +8,10 @@ struct xml_el;
 
 /*
  * Serialises el at a place where default_ns ("" or STR_NULL: none) is the default
- * namespace: xmlns is written where an element's namespace differs from the one in force.
- * Elements get no prefixes. xml:… attributes keep theirs; other namespaced attributes get
- * a prefix declared on their element. What XML cannot hold (control characters, bad UTF-8)
- * becomes U+FFFD: the result is always well-formed.
+ * namespace: xmlns is written where an element's namespace differs from the one in
+ * force. Elements get no prefixes. xml:… attributes keep theirs; other namespaced
+ * attributes get a prefix declared on their element. What XML cannot hold (control
+ * characters, bad UTF-8) becomes U+FFFD: the result is always well-formed.
  */
 void xml_write(struct buf *out, const struct xml_el *el, struct str default_ns);
 
@@ -19,7 +19,8 @@ void xml_write(struct buf *out, const struct xml_el *el, struct str default_ns);
 void xml_write_start(struct buf *out, const struct xml_el *el, struct str default_ns);
 void xml_write_end(struct buf *out, const struct xml_el *el);
 /* The children of el, el itself not; default_ns is what is in force inside el. */
-void xml_write_children(struct buf *out, const struct xml_el *el, struct str default_ns);
+void xml_write_children(
+        struct buf *out, const struct xml_el *el, struct str default_ns);
 
 /*
  * By hand, for output that needs no tree:
@@ -32,7 +33,8 @@ void xml_write_children(struct buf *out, const struct xml_el *el, struct str def
 void xml_open(struct buf *out, const char *name);
 void xml_put(struct buf *out, const char *name, struct str value);
 
-/* Text with everything escaped that means something in text or in quotes of any kind. */
+/* Text with everything escaped that means something in text or in quotes of any kind.
+ */
 void xml_escape(struct buf *out, struct str text);
 
 /* <name>text</name> in the namespace in force; nothing if text.p is NULL. */

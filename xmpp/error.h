@@ -47,8 +47,8 @@ int stanza_error_from(struct str name, enum stanza_error *ret);
 int sasl_error_from(struct str name, enum sasl_error *ret);
 
 /*
- * <stream:error>…</stream:error>, where the prefix stream is declared. text and lang may
- * be empty: without text only the condition; without lang "en".
+ * <stream:error>…</stream:error>, where the prefix stream is declared. text and lang
+ * may be empty: without text only the condition; without lang "en".
  */
 void stream_error_write(
         struct buf *out, enum stream_error e, struct str text, struct str lang);

@@ -9,41 +9,49 @@
 
 struct arena;
 
-enum { JID_PART_MAX = 1023, JID_TEXT_MAX = 3 * JID_PART_MAX + 2 };
+enum {
+    JID_PART_MAX = 1023,
+    JID_TEXT_MAX = 3 * JID_PART_MAX + 2
+};
 
 /*
- * An address (RFC 7622), prepared: two that are the same compare equal by bytes. An absent
- * part has n == 0. The parts are views: a jid belongs to the arena or text it came from.
+ * An address (RFC 7622), prepared: two that are the same compare equal by bytes. An
+ * absent part has n == 0. The parts are views: a jid belongs to the arena or text it
+ * came from.
  */
 struct jid {
     struct str local, domain, resource;
 };
 
 /*
- * Splits and prepares. Returns 0 or -EINVAL (syntax, characters, length). Parts that are
- * prepared already (lower-case ASCII as a rule) are not copied: *ret_jid may point into
- * text; use jid_dup() for longer.
+ * Splits and prepares. Returns 0 or -EINVAL (syntax, characters, length). Parts that
+ * are prepared already (lower-case ASCII as a rule) are not copied: *ret_jid may point
+ * into text; use jid_dup() for longer.
  */
 int jid_parse(struct arena *arena, struct str text, struct jid *ret_jid);
 
 /* The same from parts; local and resource may be empty. */
-int jid_make(struct arena *arena, struct str local, struct str domain, struct str resource,
-        struct jid *ret_jid);
+int jid_make(struct arena *arena, struct str local, struct str domain,
+        struct str resource, struct jid *ret_jid);
 
 /*
- * The preparation of single parts, none of them may come out empty: nodeprep, nameprep of
- * a domain (with IDNA: labels in their Unicode form, lower case, no trailing dot; IPv4, [IPv6]),
- * resourceprep. 0 or -EINVAL; *ret may be a view of in.
+ * The preparation of single parts, none of them may come out empty: nodeprep, nameprep
+ * of a domain (with IDNA: labels in their Unicode form, lower case, no trailing dot;
+ * IPv4, [IPv6]), resourceprep. 0 or -EINVAL; *ret may be a view of in.
  */
 int jid_prep_local(struct arena *arena, struct str in, struct str *ret);
 int jid_prep_domain(struct arena *arena, struct str in, struct str *ret);
 int jid_prep_resource(struct arena *arena, struct str in, struct str *ret);
 
 /*
- * Passwords (SASLprep, RFC 4013). To be stored: unassigned code points are refused; from
- * a client that logs in (JID_QUERY): allowed. 0 or -EINVAL; *ret may be a view of in.
+ * Passwords (SASLprep, RFC 4013). To be stored: unassigned code points are refused;
+ * from a client that logs in (JID_QUERY): allowed. 0 or -EINVAL; *ret may be a view of
+ * in.
  */
-enum jid_prep_use { JID_STORED, JID_QUERY };
+enum jid_prep_use {
+    JID_STORED,
+    JID_QUERY
+};
 int jid_saslprep(
         struct arena *arena, struct str in, enum jid_prep_use use, struct str *ret);
 
@@ -57,7 +65,7 @@ bool jid_is_bare(const struct jid *jid);   /* no resource; a bare domain is bare
 bool jid_is_full(const struct jid *jid);   /* a resource */
 bool jid_is_domain(const struct jid *jid); /* the domain and nothing else */
 
-struct jid jid_bare(const struct jid *jid);     /* without the resource; same views */
+struct jid jid_bare(const struct jid *jid);      /* without the resource; same views */
 struct jid jid_of_domain(const struct jid *jid); /* only the domain; same views */
 struct jid jid_dup(struct arena *arena, const struct jid *jid);
 

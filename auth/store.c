@@ -221,25 +221,6 @@ creds_make(struct arena *arena, const struct auth_policy *policy, struct str pas
     return n ? 0 : -EINVAL;
 }
 
-struct cred_row
-cred_row_untyped(struct arena *arena, const struct cred_row *row)
-{
-    struct cred_row old = *row;
-    struct str prefix;
-    char *p;
-
-    old.type = CRED_UNTYPED;
-    if (row->type < CRED_SCRAM_SHA1)
-        return old;
-    prefix = digest_prefix[row->type - CRED_SCRAM_SHA1];
-    p = arena_alloc_unaligned(arena, prefix.n + row->password.n + 1);
-    memcpy(p, prefix.p, prefix.n);
-    memcpy(p + prefix.n, row->password.p, row->password.n);
-    p[prefix.n + row->password.n] = '\0';
-    old.password = (struct str){ p, prefix.n + row->password.n };
-    return old;
-}
-
 /* The key to compare with: of the configured hash, or else the strongest. */
 static const struct cred *
 creds_pick(const struct creds *c, enum digest wanted, enum digest *ret_digest)

@@ -84,10 +84,6 @@ int password_prep(struct arena *arena, struct str password, struct str *ret_prep
 int creds_make(struct arena *arena, const struct auth_policy *policy,
         struct str password, struct cred_row ret_rows[CRED_ROWS_MAX], size_t *ret_n);
 
-/* The same row as ejabberd wrote it before 25.03, for a table without the type column.
- */
-struct cred_row cred_row_untyped(struct arena *arena, const struct cred_row *row);
-
 /*
  * Is this the password? Always one PBKDF2 for each form of it (as given, and SASLprep'd
  * when that differs), whatever is stored: also against creds that are empty, with the

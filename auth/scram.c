@@ -195,26 +195,22 @@ scram_parse_final(struct str msg, struct scram_final *ret_final)
 int
 scram_unescape(struct str name, struct buf *out)
 {
-    size_t start = out->n;
-
     if (name.n == 0 || text_has_nul(name) || !str_is_utf8(name))
         return -EBADMSG;
     for (size_t i = 0; i < name.n; i++) {
         struct str at = { name.p + i, name.n - i };
 
-        if (name.p[i] != '=') {
-            buf_add_char(out, name.p[i]);
-            continue;
-        }
-        if (str_starts(at, STR("=2C"))) {
-            buf_add_char(out, ',');
-        } else if (str_starts(at, STR("=3D"))) {
-            buf_add_char(out, '=');
-        } else {
-            out->n = start;
+        if (name.p[i] == '=' && !str_starts(at, STR("=2C")) &&
+                !str_starts(at, STR("=3D")))
             return -EBADMSG;
+    }
+    for (size_t i = 0; i < name.n; i++) {
+        if (name.p[i] == '=') {
+            buf_add_char(out, name.p[i + 1] == '2' ? ',' : '=');
+            i += 2;
+        } else {
+            buf_add_char(out, name.p[i]);
         }
-        i += 2;
     }
     return 0;
 }

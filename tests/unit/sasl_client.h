@@ -21,7 +21,7 @@ struct scram_client {
     const char *user; /* already escaped */
     const char *password;
     const char *nonce;
-    char bare[512], first[1024], server_first[2048], final[2048], server_final[256];
+    char bare[512], first[1024], server_first[2048], final[2048], server_final[264];
     char server_nonce[512], salt[256], ssdp[256];
     unsigned iterations;
 };
@@ -60,7 +60,7 @@ static inline const char *
 client_final(struct scram_client *c, const char *msg, size_t n_msg)
 {
     unsigned char salt[256], salted[64], ckey[64], stored[64], sign[64], skey[64];
-    char channel[512], cb64[1024], b64[256], without[1024], auth[4096], *h;
+    char channel[512], cb64[1024], b64[256], without[1600], auth[4608], *h;
     unsigned size = (unsigned)EVP_MD_get_size(c->md), n_out;
     size_t n_salt, n_header = strlen(c->header);
 

@@ -43,8 +43,8 @@ bool xml_is(const struct xml_el *el, const char *name, const char *ns);
 /* The value of an attribute without namespace; p == NULL when absent. */
 struct str xml_attr(const struct xml_el *el, const char *name);
 struct str xml_attr_ns(const struct xml_el *el, const char *name, const char *ns);
-struct str xml_lang(
-        const struct xml_el *el); /* xml:lang of el or its nearest ancestor */
+/* xml:lang of el or its nearest ancestor. */
+struct str xml_lang(const struct xml_el *el);
 
 /* First child element that fits, and the next sibling element that fits. */
 struct xml_el *xml_child(const struct xml_el *el, const char *name, const char *ns);

@@ -419,30 +419,51 @@ xml_parser_set_callbacks(struct xml_parser *p)
     XML_SetStartDoctypeDeclHandler(p->expat, on_doctype);
 }
 
+/* How many bytes of s its first character should have. */
+static size_t
+utf8_size(struct str s)
+{
+    unsigned char c = (unsigned char)*s.p;
+    size_t size = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : c >= 0xc0 ? 2 : 1;
+
+    return size < s.n ? size : s.n;
+}
+
+static void
+tail_keep(struct xml_parser *p, const char *s, size_t n)
+{
+    for (size_t i = n < TAIL ? 0 : n - TAIL; i < n; i++) {
+        memmove(p->tail, p->tail + 1, TAIL - 1);
+        p->tail[TAIL - 1] = (unsigned char)s[i];
+    }
+}
+
 /* What expat complains about in [s, s + n), whose first byte has the index at. */
 static enum xml_error
 expat_error(const struct xml_parser *p, const char *s, size_t n, int64_t at)
 {
     int64_t where = token_at(p) - at;
-    struct str rest = { s + where, n - (size_t)where };
+    struct str rest =
+            where < 0 ? STR_NULL : (struct str){ s + where, n - (size_t)where };
 
     switch ((int)XML_GetErrorCode(p->expat)) {
     case XML_ERROR_UNDEFINED_ENTITY:
     case XML_ERROR_BINARY_ENTITY_REF:
     case XML_ERROR_ATTRIBUTE_EXTERNAL_ENTITY_REF:
     case XML_ERROR_PARAM_ENTITY_REF:
+    case XML_ERROR_MISPLACED_XML_PI:
         return XML_ERR_RESTRICTED;
     case XML_ERROR_PARTIAL_CHAR:
     case XML_ERROR_UNKNOWN_ENCODING:
     case XML_ERROR_INCORRECT_ENCODING:
         return XML_ERR_BAD_ENCODING;
     case XML_ERROR_INVALID_TOKEN:
-        /* The character may have begun in an earlier piece. */
+        /* A character may have begun in an earlier piece; then it was incomplete. */
         if (where < 0)
-            return p->last_byte >= 0x80 ? XML_ERR_BAD_ENCODING
-                                        : XML_ERR_NOT_WELL_FORMED;
-        if (where < (int64_t)n && (unsigned char)*rest.p >= 0x80 &&
-                !str_is_utf8((struct str){ rest.p, rest.n < 4 ? rest.n : 4 }))
+            return where >= -TAIL && p->tail[TAIL + where] >= 0x80
+                           ? XML_ERR_BAD_ENCODING
+                           : XML_ERR_NOT_WELL_FORMED;
+        if (rest.n > 0 && !str_is_utf8((struct str){ rest.p, utf8_size(rest) }))
             return XML_ERR_BAD_ENCODING;
         return XML_ERR_NOT_WELL_FORMED;
     default:
@@ -476,7 +497,7 @@ give(struct xml_parser *p, const char *s, size_t n)
             p->error = expat_error(p, s, n, at);
             p->state = XML_ENDED;
         }
-        p->last_byte = (unsigned char)s[n - 1];
+        tail_keep(p, s, n);
         break;
     }
 }

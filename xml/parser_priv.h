@@ -13,7 +13,8 @@
 
 enum {
     XML_PARSER_MAGIC = 0x786d6c70,
-    EXPAT_SIZE_MAX = 65536
+    EXPAT_SIZE_MAX = 65536,
+    TAIL = 3
 };
 
 struct xml_pool {
@@ -60,8 +61,8 @@ struct xml_parser {
     struct buf held;
     size_t tag_n; /* its bytes so far, in held and in expat */
     bool in_tag;
-    char quote; /* within an attribute value: its delimiter */
-    unsigned char last_byte;
+    char quote;               /* within an attribute value: its delimiter */
+    unsigned char tail[TAIL]; /* the last bytes that expat was given */
     uint64_t n_space;
 };
 

@@ -68,10 +68,11 @@ expat_malloc(size_t size)
 static void
 expat_free(void *p)
 {
-    struct block *b = container_of(p, struct block, data);
+    struct block *b;
 
     if (!p)
         return;
+    b = container_of(p, struct block, data);
     pay(-(int64_t)b->size);
     mem_free_p(b);
 }

@@ -153,6 +153,7 @@ stream_error_of(const struct xml_el *el)
 enum stream_error
 stream_error_of_xml(enum xml_error e)
 {
+    assert(e != XML_OK && e != XML_STOPPED);
     switch (e) {
     case XML_ERR_NOT_WELL_FORMED:
     case XML_ERR_NAMESPACE:
@@ -173,7 +174,6 @@ stream_error_of_xml(enum xml_error e)
     case XML_STOPPED:
         break;
     }
-    assert(!"an error");
     return STREAM_ERROR_UNDEFINED_CONDITION;
 }
 

@@ -1,0 +1,47 @@
+/*
+ * xmppjs.mjs -- xmpp.js under the control of a test: a line of JSON in, lines of JSON out
+ *
+ *   xmppjs.mjs SERVICE DOMAIN USER PASSWORD RESOURCE
+ *
+ * In: {"to", "body"} sends a chat message, {"stop": true} ends the stream.
+ * Out: {"event": "online"|"message"|"offline"|"error"|"mechanism", ...}
+ */
+import { createRequire } from "node:module";
+import { createInterface } from "node:readline";
+import { pathToFileURL } from "node:url";
+
+const require = createRequire(process.env.STANZAD_NODE + "/package.json");
+const { client, xml } = await import(pathToFileURL(require.resolve("@xmpp/client")));
+
+const [service, domain, username, password, resource] = process.argv.slice(2);
+const say = (o) => process.stdout.write(JSON.stringify(o) + "\n");
+const xmpp = client({ service, domain, username, password, resource });
+xmpp.reconnect.stop();
+
+xmpp.on("send", (el) => {
+  if (el.is("auth")) say({ event: "mechanism", name: el.attrs.mechanism, tls: xmpp.isSecure() });
+});
+xmpp.on("error", (err) => say({ event: "error", text: String(err) }));
+xmpp.on("offline", () => say({ event: "offline" }));
+xmpp.on("stanza", (st) => {
+  if (st.is("message"))
+    say({ event: "message", from: st.attrs.from, type: st.attrs.type, body: st.getChildText("body") });
+});
+xmpp.on("online", async (jid) => {
+  await xmpp.send(xml("presence"));
+  say({ event: "online", jid: jid.toString() });
+});
+
+createInterface({ input: process.stdin }).on("line", async (line) => {
+  const order = JSON.parse(line);
+  if (order.stop) {
+    await xmpp.stop();
+    process.exit(0);
+  }
+  await xmpp.send(xml("message", { to: order.to, type: "chat" }, xml("body", {}, order.body)));
+});
+
+xmpp.start().catch((err) => {
+  say({ event: "error", text: String(err) });
+  process.exit(1);
+});

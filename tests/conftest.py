@@ -1,0 +1,119 @@
+"""conftest.py -- the fixtures of the scenario tests
+
+`server` is one server for all tests that do not disturb each other: every test gets
+accounts of its own under the names it uses. Who stops, breaks or reconfigures a server makes
+one with `make_server`.
+"""
+import os
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+
+from harness import pgsql, wait  # noqa: E402
+from harness.server import Server  # noqa: E402
+
+ALIVE = []
+
+
+@pytest.fixture(scope="session")
+def top():
+    """A folder that every user can reach, unlike pytest's own."""
+    directory = tempfile.mkdtemp(prefix="stanzad-test-")
+    os.chmod(directory, 0o755)
+    yield directory
+    if os.environ.get("STANZAD_KEEP"):
+        print("kept:", directory)
+    else:
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def cluster(top):
+    c = pgsql.Cluster(os.path.join(top, "pgsql"))
+    c.create()
+    yield c
+    c.stop()
+
+
+class Maker:
+    def __init__(self, top, request):
+        self.top, self.request, self.servers = top, request, []
+
+    def __call__(self, start=True, **options):
+        if options.get("database") == "pgsql":
+            options["cluster"] = self.request.getfixturevalue("cluster")
+        directory = tempfile.mkdtemp(prefix="s", dir=self.top)
+        os.chmod(directory, 0o755)
+        s = Server(directory, **options)
+        self.servers.append(s)
+        ALIVE.append(s)
+        return s.start() if start else s
+
+    def finish(self):
+        try:
+            for s in self.servers:
+                s.new_test()
+                s.stop()
+        finally:
+            for s in self.servers:
+                s.kill()
+                ALIVE.remove(s)
+
+
+@pytest.fixture
+def make_server(top, request):
+    maker = Maker(top, request)
+    yield maker
+    maker.finish()
+
+
+@pytest.fixture(scope="session")
+def session_maker(top, request):
+    maker = Maker(top, request)
+    yield maker
+    maker.finish()
+
+
+@pytest.fixture(scope="session")
+def shared_server(session_maker):
+    return session_maker()
+
+
+@pytest.fixture
+def server(shared_server):
+    shared_server.new_test()
+    yield shared_server
+    shared_server.new_test()
+
+
+@pytest.fixture(scope="session")
+def shared_pgsql(session_maker):
+    return session_maker(database="pgsql")
+
+
+@pytest.fixture(params=["sqlite", "pgsql"])
+def any_server(request):
+    """The shared server, once with each database."""
+    s = request.getfixturevalue("shared_server" if request.param == "sqlite" else "shared_pgsql")
+    s.new_test()
+    yield s
+    s.new_test()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    outcome = yield
+    report = outcome.get_result()
+    if report.failed:
+        for s in ALIVE:
+            if s is item.funcargs.get("server") or s is item.funcargs.get("any_server") \
+                    or s in getattr(item.funcargs.get("make_server"), "servers", []):
+                report.sections.append((f"log of {s.base}", s.log_tail(40)))
+
+
+def pytest_report_header(config):
+    return f"patience: {wait.PATIENCE:.0f} s"

@@ -1,0 +1,343 @@
+"""server.py -- one stanzad of the tests: its folder, its life, its last word
+
+A server that has been stopped must have exited with 0, left no process, and have no report
+of a sanitizer in what it wrote to standard error. stop() asserts all three, so that every
+test asserts them.
+"""
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import time
+
+import yaml
+
+from . import certs, ports, wait
+from .stream import Stream
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = os.path.join(ROOT, os.environ.get("STANZAD_BUILD", "build"))
+REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|"
+                    r"SUMMARY: \w+Sanitizer|\w+Sanitizer: .*fatal|Sanitizer:DEADLYSIGNAL")
+
+
+class Account:
+    def __init__(self, user, host, password):
+        self.user, self.host, self.password = user, host, password
+        self.bare = f"{user}@{host}"
+
+
+class CtlError(AssertionError):
+    def __init__(self, args, status, out, err):
+        self.status, self.out, self.err = status, out, err
+        super().__init__(f"stanzactl {' '.join(args)}: exit {status}\n{out}{err}")
+
+
+class Server:
+    """
+    config: options that replace the default ones; listen: options for every listener.
+    ports: dict of listeners beside the usual two is config={"listen": [...]}.
+    """
+
+    def __init__(self, directory, config=None, listen=None, workers=2, hosts=("example.net",),
+                 database="sqlite", cluster=None, user=None, cert_kind="ec"):
+        self.dir = os.path.join(directory, "d")
+        self.base = directory
+        self.as_user = user
+        self.hosts = list(hosts)
+        self.port, self.port_tls = ports.free(), ports.free()
+        self.conf_file = os.path.join(directory, "stanzad.yml")
+        self.cafile = os.path.join(directory, "ca.crt")
+        self.stderr_file = os.path.join(directory, "stderr")
+        self.process = None
+        self.streams = []
+        self.accounts = {}
+        self.n_test = 0
+        self.cluster, self.database = cluster, database
+        self.workers = workers
+        self.expected_reports = 0
+        os.makedirs(self.dir)
+        for path in (directory, self.dir):
+            os.chmod(path, 0o755)
+        self.make_certificates(cert_kind)
+        self.config = self.default_config(workers)
+        if database == "pgsql":
+            self.db_name = cluster.database()
+            self.config.update(cluster.config(self.db_name))
+        for ln in self.config["listen"]:
+            ln.update(listen or {})
+        self.config.update(config or {})
+        self.write_config()
+        if user:
+            for top, dirs, files in os.walk(directory):
+                for path in [top] + [os.path.join(top, f) for f in files]:
+                    shutil.chown(path, user)
+
+    # Files
+
+    def cert_file(self, host):
+        return os.path.join(self.base, f"{host}.pem")
+
+    def make_certificates(self, kind="ec"):
+        with open(self.cafile, "w") as ca:
+            for host in self.hosts:
+                name = host.encode("idna").decode()
+                ca.write(certs.make(self.cert_file(host), [name], kind))
+
+    def default_config(self, workers):
+        def listener(port, ip, **more):
+            return {"port": port, "ip": ip, "module": "ejabberd_c2s", "access": "all", **more}
+
+        ips = ["127.0.0.1"] + (["::1"] if ports.HAS_IPV6 else [])
+        return {
+            "hosts": self.hosts,
+            "loglevel": "debug",
+            "workers": workers,
+            "certfiles": [self.cert_file(h) for h in self.hosts],
+            "listen": [listener(self.port, ip, starttls=True) for ip in ips]
+            + [listener(self.port_tls, ip, tls=True) for ip in ips],
+            "auth_password_format": "scram",
+            "auth_stored_password_types": ["scram_sha1", "scram_sha256", "scram_sha512"],
+            "modules": {"mod_ping": {}},
+        }
+
+    def write_config(self, **changes):
+        self.config.update(changes)
+        with open(self.conf_file, "w") as f:
+            yaml.safe_dump(self.config, f, sort_keys=False)
+
+    # Its life
+
+    def environment(self):
+        env = {k: v for k, v in os.environ.items() if not k.endswith("SAN_OPTIONS")}
+        # No symbolizer: a sandboxed process cannot start one. We do it afterwards.
+        env["ASAN_OPTIONS"] = ("detect_leaks=1:symbolize=0:strict_string_checks=1:"
+                               "detect_stack_use_after_return=1:abort_on_error=0")
+        env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:symbolize=0"
+        env["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/lsan.txt:print_suppressions=0"
+        return env
+
+    def spawn(self, *args):
+        as_user = {"user": self.as_user, "group": self.as_user, "extra_groups": []} \
+            if self.as_user else {}
+        with open(self.stderr_file, "ab") as err:
+            return subprocess.Popen(
+                [f"{BUILD}/stanzad", *args], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                env=self.environment(), cwd=self.base, start_new_session=True, **as_user)
+
+    def start(self, ready=True):
+        self.process = self.spawn("-f", "-c", self.conf_file, "-d", self.dir)
+        if ready:
+            self.wait_ready()
+        return self
+
+    def is_ready(self):
+        assert self.process.poll() is None, \
+            f"stanzad ended with {self.process.returncode}:\n{self.log_tail()}"
+        return self.ctl_status("status")[0] == 0
+
+    def wait_ready(self):
+        wait.until(self.is_ready, "the service to be ready", 2 * wait.PATIENCE)
+        return self
+
+    def stop(self, sig=signal.SIGTERM):
+        """Ordered shutdown; asserts that it was one."""
+        if self.process is None:
+            return
+        pids = self.pids_left()
+        process, self.process = self.process, None
+        if process.poll() is None:
+            process.send_signal(sig)
+        try:
+            status = process.wait(2 * wait.PATIENCE)
+        except subprocess.TimeoutExpired:
+            names = self.kill_left(pids)
+            process.kill()
+            raise AssertionError(f"the shutdown hung; alive: {names}\n{self.log_tail()}") from None
+        left = [p for p in pids if alive(p)]
+        if left:
+            # The master has waited for them: none may even be a zombie.
+            names = self.kill_left(left)
+            raise AssertionError(f"processes outlived the master: {names}")
+        assert status == 0, f"stanzad exited with {status}:\n{self.log_tail()}"
+        self.check_reports()
+
+    def kill(self):
+        """For a server that a test has broken on purpose: no questions asked."""
+        if self.process is None:
+            return
+        pids = self.pids_left()
+        self.process.kill()
+        self.process.wait()
+        self.process = None
+        self.kill_left(pids)
+
+    def pids_left(self):
+        """Our processes: those in the session that start() made."""
+        found = []
+        for name in os.listdir("/proc"):
+            if name.isdigit():
+                try:
+                    with open(f"/proc/{name}/stat") as f:
+                        fields = f.read().rpartition(")")[2].split()
+                except OSError:
+                    continue
+                if self.process and int(fields[3]) == self.process.pid:
+                    found.append(int(name))
+        return found
+
+    def kill_left(self, pids):
+        names = []
+        for pid in pids:
+            try:
+                with open(f"/proc/{pid}/cmdline") as f:
+                    names.append(f"{pid} {f.read()}")
+                os.kill(pid, signal.SIGKILL)
+            except OSError:
+                pass
+        return names
+
+    def check_reports(self):
+        text = self.stderr()
+        if REPORT.search(text):
+            start = REPORT.search(text).start()
+            report = text[max(0, start - 500):start + 6000]
+            raise AssertionError(f"a sanitizer complained:\n{symbolize(report)}")
+
+    # What it says
+
+    def stderr(self):
+        with open(self.stderr_file, errors="replace") as f:
+            return f.read()
+
+    def log(self):
+        """All log lines so far: standard error, and the file of log_target: file."""
+        text = self.stderr()
+        path = os.path.join(self.dir, "stanzad.log")
+        if os.path.exists(path):
+            with open(path, errors="replace") as f:
+                text += f.read()
+        return text
+
+    def log_tail(self, lines=60):
+        return "\n".join(self.log().splitlines()[-lines:])
+
+    def wait_log(self, pattern):
+        return wait.until(lambda: re.search(pattern, self.log()), f"{pattern!r} in the log")
+
+    # stanzactl
+
+    def ctl_status(self, *args):
+        """(exit code, standard output, standard error)"""
+        as_user = {"user": self.as_user, "group": self.as_user, "extra_groups": []} \
+            if self.as_user else {}
+        p = subprocess.run([f"{BUILD}/stanzactl", "-d", self.dir, *args], text=True,
+                           stdin=subprocess.DEVNULL, capture_output=True,
+                           timeout=2 * wait.PATIENCE, env=self.environment(), **as_user)
+        assert not REPORT.search(p.stderr), p.stderr
+        return p.returncode, p.stdout, p.stderr
+
+    def ctl(self, *args):
+        """Standard output of a command that must succeed."""
+        status, out, err = self.ctl_status(*args)
+        if status != 0:
+            raise CtlError(args, status, out, err)
+        return out.rstrip("\n")
+
+    def ctl_lines(self, *args):
+        return [line for line in self.ctl(*args).split("\n") if line]
+
+    def processes(self, role=None):
+        found = json.loads(self.ctl("processes", "--json"))
+        return [p for p in found if role in (None, p["role"])]
+
+    def worker_connections(self):
+        return {p["slot"]: p["connections"] for p in self.processes("worker")}
+
+    # Accounts and streams
+
+    def new_test(self):
+        """Other accounts for the same names, and no stream left."""
+        for s in self.streams:
+            s.close()
+        self.streams = []
+        self.accounts = {}
+        self.n_test += 1
+
+    def account(self, name, host=None, password=None):
+        host = host or self.hosts[0]
+        if (name, host) not in self.accounts:
+            user = f"{name}-{self.n_test}" if self.n_test else name
+            self.accounts[name, host] = self.register(user, host, password or f"pw of {name}")
+        return self.accounts[name, host]
+
+    def register(self, user, host=None, password="secret"):
+        host = host or self.hosts[0]
+        self.ctl("register", user, host, password)
+        return Account(user, host, password)
+
+    def stream(self, name="juliet", host=None, **options):
+        account = name if isinstance(name, Account) else self.account(name, host)
+        s = Stream(self, account, **options)
+        self.streams.append(s)
+        return s
+
+    def n_open(self):
+        return sum(1 for s in self.streams if s.sock is not None and not s.closed)
+
+    def connect_to_worker(self, slot, address):
+        """
+        A TCP connection that the worker of this slot has accepted. The kernel chooses by a
+        hash: try until it is the right one, seeing by their counts who took it.
+        """
+        rejected = []
+        try:
+            for _ in range(100):
+                held = self.n_open() + len(rejected)
+                before = wait.until(
+                    lambda: (lambda c: sum(c.values()) == held and c)(self.worker_connections()),
+                    f"the workers to count {held} connections")
+                sock = socket.create_connection(address, wait.PATIENCE)
+                after = wait.until(
+                    lambda: (lambda c: sum(c.values()) == held + 1 and c)(
+                        self.worker_connections()), "the connection to be accepted")
+                if after[slot] == before[slot] + 1:
+                    return sock
+                rejected.append(sock)
+            raise AssertionError(f"no connection came to worker {slot}")
+        finally:
+            for s in rejected:
+                s.close()
+
+    def pair(self, a="juliet", b="romeo", until="bound", **options):
+        """Two streams in two different workers."""
+        slots = sorted(self.worker_connections())
+        return (self.stream(a, worker=slots[0], **options).login(until),
+                self.stream(b, worker=slots[1], **options).login(until))
+
+
+def alive(pid):
+    try:
+        with open(f"/proc/{pid}/stat") as f:
+            f.read()
+        return True
+    except OSError:
+        return False
+
+
+def symbolize(report):
+    """Adds function and line to the frames of a report made without a symbolizer."""
+    def line(match):
+        where = subprocess.run(["addr2line", "-f", "-e", match[1], match[2]], text=True,
+                               capture_output=True).stdout.split()
+        return f"{' '.join(where)} {match[0]}"
+    return re.sub(r"\((/[^+)]+)\+(0x[0-9a-f]+)\)", line, report)
+
+
+def elapsed(function):
+    began = time.monotonic()
+    function()
+    return time.monotonic() - began

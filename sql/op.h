@@ -1,0 +1,52 @@
+#ifndef SQL_OP_H
+#define SQL_OP_H
+
+#include "sql/sql.h"
+
+enum {
+    SQL_STEPS_MAX = 20,
+    SQL_PARAMS_MAX = 32, /* fixed and one row of repeated ones together */
+    SQL_COLS_MAX = 32,
+    SQL_ROWS_MAX = 1000, /* repeated rows */
+};
+
+enum sql_step_kind {
+    SQL_STEP_NONE,
+    SQL_STEP_ROWS,
+    SQL_STEP_DO,
+    SQL_STEP_EACH,
+    SQL_STEP_NEED,
+    SQL_STEP_HIT
+};
+
+struct sql_step_def {
+    enum sql_step_kind kind;
+    enum sql_status otherwise;
+    const char *text;
+};
+
+struct sql_param_def {
+    struct str name;
+    char type; /* t, i, b or u */
+};
+
+/* A row of op.def, its parameters taken apart. */
+struct sql_op_def {
+    const char *name; /* "user_get" */
+    bool writes, each_min_one;
+    struct sql_param_def param[SQL_PARAMS_MAX];
+    size_t n_fixed, n_each;
+    const char *cols;
+    size_t n_cols, n_steps;
+    const struct sql_step_def *step;
+};
+
+const struct sql_op_def *sql_op_def(enum sql_op op); /* NULL: there is none */
+
+/* Do these parameters fit? 0 or -EINVAL. */
+int sql_op_check(const struct sql_op_def *def, const struct sql_value *param, size_t n);
+
+/* How many rows of repeated parameters n parameters hold. */
+size_t sql_op_rows(const struct sql_op_def *def, size_t n);
+
+#endif

@@ -20,7 +20,7 @@ enum {
     SASL_SECRET_SIZE = 32,
     SASL_CB_DATA_MAX = 64,
     SASL_OFFERED_MAX = 32, /* mechanisms in the stream features */
-    SASL_DATA_MAX = 8192   /* one message of the client */
+    SASL_DATA_MAX = 4096   /* one message of the client */
 };
 
 struct sasl_start {

@@ -11,8 +11,8 @@
 
 /* The messages of SCRAM (RFC 5802, section 7): no state, nothing is copied. */
 enum {
-    SCRAM_FIRST_MAX = 8192, /* client-first-message, in bytes */
-    SCRAM_FINAL_MAX = 8192,
+    SCRAM_FIRST_MAX = 4096, /* client-first-message, in bytes */
+    SCRAM_FINAL_MAX = 4096,
     SCRAM_NONCE_MAX = 256, /* the client's */
     SCRAM_NONCE_ADD = 32   /* ours: 160 bits in 32 characters */
 };

@@ -487,6 +487,8 @@ proc_serve(struct proc *p)
     p->serving = true;
     if (p->stop_asked) /* it came with the boot */
         proc_stop(p);
+    /* After the role's: its own work at a turn's end sees what these frames did. */
+    loop_on_turn_end(p->loop, &p->turn);
     p->mailbox_waiting = true; /* what came before we registered */
     loop_again(p->loop);
     return loop_run(p->loop);

@@ -19,6 +19,9 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0 /* then the address is a hint, and we compare */
 #endif
+#if defined __linux__ && !defined MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14; headers may be older */
+#endif
 #ifndef MAP_NORESERVE
 #define MAP_NORESERVE 0
 #endif
@@ -73,6 +76,30 @@ zone_unmap(struct zone *z)
         munmap(z->base, z->size);
     *z = (struct zone){ 0 };
 }
+
+#ifdef MADV_POPULATE_WRITE
+int
+zone_touch(volatile void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t at = (uintptr_t)p & ~(page - 1), end = (uintptr_t)p + n;
+
+    while (madvise((void *)at, end - at, MADV_POPULATE_WRITE) < 0) {
+        if (errno == ENOMEM || errno == EFAULT || errno == EHWPOISON)
+            return -ENOMEM;
+        if (errno != EINTR && errno != EAGAIN)
+            break; /* an older system: memory is taken when it is written */
+    }
+    return 0;
+}
+#else
+int
+zone_touch(volatile void *p, size_t n)
+{
+    (void)p, (void)n;
+    return 0;
+}
+#endif
 
 uint64_t
 zone_pick_base(uint64_t span)

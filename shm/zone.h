@@ -31,6 +31,12 @@ int zone_map(struct zone *z, int fd, size_t size, uint64_t base, bool writable);
 void zone_unmap(struct zone *z);
 
 /*
+ * Asks the system for the memory behind these bytes now, where it can be asked, so that
+ * writing there cannot fail any more: 0 or -ENOMEM. Their content stays.
+ */
+int zone_touch(volatile void *p, size_t n);
+
+/*
  * A random address at which `span` bytes are free in this process, and very probably in
  * any other. 0 when none was found.
  */

@@ -1,14 +1,15 @@
 /*
  * chunk.c -- the heap of the route table
  *
- * Classes go in steps of 32 bytes up to 512, then in eight steps to each doubling, so that
- * at most an eighth is lost. Chunks of a class are never joined: there are never more
- * of a class than were once in use together. What a restarted router finds free between
- * the sessions is cut into the largest chunks that fit, and large ones are cut again when a
- * small one is wanted.
+ * Classes go in steps of 32 bytes up to 512, then in eight steps to each doubling, so
+ * that at most an eighth is lost. Chunks of a class are never joined: there are never
+ * more of a class than were once in use together. What a restarted router finds free
+ * between the sessions is cut into the largest chunks that fit, and large ones are cut
+ * again when a small one is wanted.
  *
- * A reader may still be copying what was just freed. That is harmless (see route.c), but
- * it is why every word of a chunk, also the link of a free one, is stored atomically.
+ * A reader may still be copying what was just freed. That is harmless (see route.c),
+ * but it is why every word of a chunk, also the link of a free one, is stored
+ * atomically.
  */
 #include "router/chunk.h"
 
@@ -37,7 +38,8 @@ chunk_units(unsigned class)
         return class + 1;
     doublings = (class - FINE_CLASSES) / STEPS;
     step = (class - FINE_CLASSES) % STEPS + 1;
-    return (uint32_t)((FINE_CLASSES << doublings) + (FINE_CLASSES / STEPS << doublings) * step);
+    return (uint32_t)((FINE_CLASSES << doublings) +
+                      (FINE_CLASSES / STEPS << doublings) * step);
 }
 
 unsigned
@@ -83,8 +85,8 @@ pop(struct chunk_heap *h, unsigned class)
     uint32_t at = h->free[class];
 
     if (at)
-        h->free[class] = (uint32_t)atomic_load_explicit(
-                first_word(h, at), memory_order_relaxed);
+        h->free[class] =
+                (uint32_t)atomic_load_explicit(first_word(h, at), memory_order_relaxed);
     return at;
 }
 
@@ -95,7 +97,7 @@ chunk_add_gap(struct chunk_heap *h, uint32_t at, uint32_t units)
 
     while (units > 0) {
         while (chunk_units(class) > units)
-            class--;
+            class --;
         chunk_free(h, at, class);
         at += chunk_units(class);
         units -= chunk_units(class);
@@ -120,7 +122,8 @@ cut(struct chunk_heap *h, unsigned class)
     return 0;
 }
 
-/* Takes what was never used; asks the system for memory first, so that writing is safe. */
+/* Takes what was never used; asks the system for memory first, so that writing is safe.
+ */
 static uint32_t
 extend(struct chunk_heap *h, unsigned class)
 {

@@ -6,8 +6,8 @@
  * predecessor; then it counts the change in the bucket, and only then the memory of the
  * old node may be used again. So a reader that found the same count before and after it
  * walked the chain has seen no memory that was used again, whatever happened meanwhile;
- * and a router that is killed at any instruction leaves a table that is right: there is no
- * state in between, and nobody waits for it.
+ * and a router that is killed at any instruction leaves a table that is right: there is
+ * no state in between, and nobody waits for it.
  *
  * (Loads are acquiring and the router's stores releasing: who sees a word of a new
  * session in old memory also sees the bucket's new count. On most machines this costs
@@ -27,7 +27,10 @@
 #include "base/mem.h"
 #include "router/layout.h"
 
-enum { TRIES = 32, ROUNDS = 4 };
+enum {
+    TRIES = 32,
+    ROUNDS = 4
+};
 
 typedef const _Atomic uint64_t shared_word; /* as the compiler must see it */
 
@@ -80,7 +83,8 @@ static uint64_t
 hash_of(const struct route_table *t, struct str bare)
 {
     shared_word *header = t->base;
-    struct hash_key key = { { load(&header[HEADER_KEY0]), load(&header[HEADER_KEY1]) } };
+    struct hash_key key = { { load(&header[HEADER_KEY0]),
+            load(&header[HEADER_KEY1]) } };
 
     return hash_bytes(&key, bare.p, bare.n);
 }
@@ -89,7 +93,8 @@ hash_of(const struct route_table *t, struct str bare)
 static shared_word *
 node_at(const struct route_table *t, uint32_t at)
 {
-    if (at < t->heap || at > t->end - NODE_HEAD_WORDS * sizeof(uint64_t) / LAYOUT_UNIT - 1)
+    if (at < t->heap ||
+            at > t->end - NODE_HEAD_WORDS * sizeof(uint64_t) / LAYOUT_UNIT - 1)
         return NULL;
     return (shared_word *)t->base + (uint64_t)at * (LAYOUT_UNIT / sizeof(uint64_t));
 }
@@ -125,15 +130,14 @@ snapshot_reserve(struct route_snapshot *snap, size_t words)
     }
     if (snap->n_words + words >= snap->n_words_max) {
         snap->n_words_max = (snap->n_words + words) * 2 + 128;
-        snap->words =
-                mem_realloc(snap->words, snap->n_words_max * sizeof *snap->words);
+        snap->words = mem_realloc(snap->words, snap->n_words_max * sizeof *snap->words);
     }
 }
 
 /*
  * Copies one session behind those that are there already; texts get their place in the
- * end, because their memory may still move. -EAGAIN when this is no session; 0 when it is
- * somebody else's.
+ * end, because their memory may still move. -EAGAIN when this is no session; 0 when it
+ * is somebody else's.
  */
 static int
 node_copy(const struct route_table *t, uint32_t at, shared_word *node,

@@ -17,11 +17,11 @@
  * a reader stays inside of it and comes back after a bounded time.
  */
 enum {
-    ROUTE_RESOURCES_MAX = 256,       /* sessions of one bare JID */
-    ROUTE_BARE_MAX = 2047,           /* local@domain */
+    ROUTE_RESOURCES_MAX = 256, /* sessions of one bare JID */
+    ROUTE_BARE_MAX = 2047,     /* local@domain */
     ROUTE_RESOURCE_MAX = 1023,
-    ROUTE_REMOTE_MAX = 64,           /* longer addresses are cut */
-    ROUTE_PRESENCE_MAX = 60 * 1024   /* a longer presence is kept without its bytes */
+    ROUTE_REMOTE_MAX = 64,         /* longer addresses are cut */
+    ROUTE_PRESENCE_MAX = 60 * 1024 /* a longer presence is kept without its bytes */
 };
 
 /* The size that the master makes the zone: sparse, so that only what is used costs. */
@@ -31,8 +31,8 @@ enum {
 enum route_status {
     ROUTE_OK,       /* bound; the resource is in the answer */
     ROUTE_CONFLICT, /* the resource is in use, and resource_conflict says closenew */
-    ROUTE_DENIED,   /* the request makes no sense: no or too long a bare JID, resource */
-    ROUTE_FULL      /* no memory for another session */
+    ROUTE_DENIED, /* the request makes no sense: no or too long a bare JID, resource */
+    ROUTE_FULL    /* no memory for another session */
 };
 
 /* What others must know of a session to deliver to it; bits. */
@@ -40,10 +40,10 @@ enum route_flag {
     ROUTE_CARBONS = 1 << 0,      /* wants copies (XEP-0280) */
     ROUTE_CSI_INACTIVE = 1 << 1, /* nobody looks at it (XEP-0352) */
     ROUTE_BLOCKING = 1 << 2,     /* the account has a block list: ask before delivery */
-    ROUTE_ROSTER = 1 << 3,       /* asked for its roster: gets pushes (RFC 6121, 2.1.6) */
-    ROUTE_DETACHED = 1 << 4,     /* without connection, can be resumed (XEP-0198) */
-    ROUTE_BLOCKLIST = 1 << 5,    /* asked for its block list: gets pushes (XEP-0191) */
-    ROUTE_USER_1 = 1 << 14,      /* free for modules */
+    ROUTE_ROSTER = 1 << 3,    /* asked for its roster: gets pushes (RFC 6121, 2.1.6) */
+    ROUTE_DETACHED = 1 << 4,  /* without connection, can be resumed (XEP-0198) */
+    ROUTE_BLOCKLIST = 1 << 5, /* asked for its block list: gets pushes (XEP-0191) */
+    ROUTE_USER_1 = 1 << 14,   /* free for modules */
     ROUTE_USER_2 = 1 << 15
 };
 
@@ -57,10 +57,11 @@ struct route_table {
 int route_open(struct route_table *t, const struct zone *zone);
 
 struct route_entry {
-    uint64_t conn; /* conn_id_slot(conn) is the worker */
+    uint64_t conn;     /* conn_id_slot(conn) is the worker */
     uint64_t since_us; /* wall clock */
     struct str bare, resource, remote;
-    struct str presence; /* as it goes to others, without `to`; empty unless asked for */
+    struct str
+            presence; /* as it goes to others, without `to`; empty unless asked for */
     int8_t priority;
     bool available;
     uint16_t flags; /* enum route_flag */
@@ -68,24 +69,28 @@ struct route_entry {
 
 /*
  * A copy of sessions, to be used again and again: { 0 } is an empty one, and after some
- * use it allocates nothing any more. Views point into it and are valid until its next use.
+ * use it allocates nothing any more. Views point into it and are valid until its next
+ * use.
  */
 struct route_snapshot {
     size_t n;
     struct route_entry *entry;
-    size_t n_retries; /* how often the copy was started again; for tests and statistics */
+    size_t n_retries; /* how often the copy was started again; for tests and statistics
+                       */
     /* The functions' own. */
     size_t n_entries_max, n_words, n_words_max;
     uint64_t *words;
 };
 void route_snapshot_fini(struct route_snapshot *snap);
 
-enum route_want { ROUTE_WANT_PRESENCE = 1 };
+enum route_want {
+    ROUTE_WANT_PRESENCE = 1
+};
 
 /*
  * All sessions of a (prepared) bare JID, the latest bound first: how many, 0 when there
- * is none. -EAGAIN, very rarely: the router changes this entry too quickly for us; treat
- * it like a full mailbox and ask again in a later turn.
+ * is none. -EAGAIN, very rarely: the router changes this entry too quickly for us;
+ * treat it like a full mailbox and ask again in a later turn.
  */
 int route_lookup(const struct route_table *t, struct str bare, unsigned want,
         struct route_snapshot *ret_snap);
@@ -101,9 +106,9 @@ int route_lookup_full(const struct route_table *t, struct str bare, struct str r
         struct route_hit *ret_hit);
 
 /*
- * All sessions of the service, a batch per call: start with *at = 0; returns how many are
- * in the batch, 0 at the end, -EAGAIN (call again with the same *at). Sessions that are
- * there during the whole walk come exactly once, in no order, those of one bare JID
+ * All sessions of the service, a batch per call: start with *at = 0; returns how many
+ * are in the batch, 0 at the end, -EAGAIN (call again with the same *at). Sessions that
+ * are there during the whole walk come exactly once, in no order, those of one bare JID
  * in one batch.
  */
 int route_walk(const struct route_table *t, uint64_t *at, unsigned want,

@@ -4,22 +4,22 @@
 #include "proc/proc.h"
 
 /*
- * The router process: the only writer of the route table (router/route.h). Contract with
- * the workers:
+ * The router process: the only writer of the route table (router/route.h). Contract
+ * with the workers:
  *
- * ROUTE_BIND      Answered by ROUTE_BOUND when the table has it. Sending it again for the
- *                 same connection gives the same answer. The session that has to go gets
- *                 SESSION_END with <conflict/>; it is not in the table any more by then,
- *                 and its ROUTE_UNBIND is not needed, and harmless.
- * ROUTE_PRESENCE  Answered by ROUTE_PRESENT with the same serial, and with whether the
- *                 session was available before; the same serial again (it is never 0) gives
- *                 the same answer. Not answered when the connection has no session.
- * ROUTE_FLAGS     Changes flags only; answered by ROUTE_PRESENT as well.
- * ROUTE_UNBIND    Ends the session of that connection, if there is one. Not answered.
+ * ROUTE_BIND      Answered by ROUTE_BOUND when the table has it. Sending it again for
+ * the same connection gives the same answer. The session that has to go gets
+ *                 SESSION_END with <conflict/>; it is not in the table any more by
+ * then, and its ROUTE_UNBIND is not needed, and harmless. ROUTE_PRESENCE  Answered by
+ * ROUTE_PRESENT with the same serial, and with whether the session was available
+ * before; the same serial again (it is never 0) gives the same answer. Not answered
+ * when the connection has no session. ROUTE_FLAGS     Changes flags only; answered by
+ * ROUTE_PRESENT as well. ROUTE_UNBIND    Ends the session of that connection, if there
+ * is one. Not answered.
  *
  * ROUTE_SYNC (to a worker) asks for all of its sessions: for each one a ROUTE_BIND with
- * resync = 1 (resource, flags, and the last presence that was answered, with its serial),
- * not answered; SESSION_END comes if it lost its resource to another one. Then
+ * resync = 1 (resource, flags, and the last presence that was answered, with its
+ * serial), not answered; SESSION_END comes if it lost its resource to another one. Then
  * all requests that wait for an answer once more, in order; then ROUTE_SYNCED with the
  * value of ROUTE_SYNC. Sessions of the worker that it did not name are removed then.
  * The router asks at its start; a worker that was started again asks to be asked, with

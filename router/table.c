@@ -1,14 +1,15 @@
 /*
  * table.c -- writing the route table
  *
- * A chain changes by one store: into the bucket, or into the link of the session before.
- * The bucket's count goes up with it (in the same word) or right after it, and only then
- * is the memory of what was unlinked used again. So whatever instruction a router dies at,
- * the chains are right; what is lost is the list of what is free, and perhaps the last
- * count. Its successor therefore walks all chains once: it checks every session as if
- * it came from a stranger, cuts a chain where it makes no sense (the workers will name
- * those sessions again), raises the count of every bucket, and takes as free what it has
- * not met. Readers go on with the table all the time; there is no second one to switch to.
+ * A chain changes by one store: into the bucket, or into the link of the session
+ * before. The bucket's count goes up with it (in the same word) or right after it, and
+ * only then is the memory of what was unlinked used again. So whatever instruction a
+ * router dies at, the chains are right; what is lost is the list of what is free, and
+ * perhaps the last count. Its successor therefore walks all chains once: it checks
+ * every session as if it came from a stranger, cuts a chain where it makes no sense
+ * (the workers will name those sessions again), raises the count of every bucket, and
+ * takes as free what it has not met. Readers go on with the table all the time; there
+ * is no second one to switch to.
  *
  * Only the link and the state of a session change in place, each a single word.
  */
@@ -26,7 +27,9 @@
 #include "router/layout.h"
 #include "router/route.h"
 
-enum { WORDS_A_UNIT = LAYOUT_UNIT / sizeof(uint64_t) };
+enum {
+    WORDS_A_UNIT = LAYOUT_UNIT / sizeof(uint64_t)
+};
 
 typedef _Atomic uint64_t shared_word;
 
@@ -83,7 +86,8 @@ hash_of(const struct table *t, struct str bare)
     return hash_bytes(&t->key, bare.p, bare.n);
 }
 
-/* Where in a chain: at is the session, before the one that links to it (0: the bucket). */
+/* Where in a chain: at is the session, before the one that links to it (0: the bucket).
+ */
 struct place {
     shared_word *bucket;
     uint32_t before, at;
@@ -128,11 +132,13 @@ node_free(struct table *t, uint32_t at, unsigned class)
 static bool
 node_is_of(const shared_word *node, uint64_t hash, struct str bare)
 {
-    return load(&node[NODE_HASH]) == hash && LENS_BARE(load(&node[NODE_LENS])) == bare.n &&
+    return load(&node[NODE_HASH]) == hash &&
+           LENS_BARE(load(&node[NODE_LENS])) == bare.n &&
            memcmp(node_text(node), bare.p, bare.n) == 0;
 }
 
-/* The session of a connection; how many of the bare JID there are, and the chain's length. */
+/* The session of a connection; how many of the bare JID there are, and the chain's
+ * length. */
 static struct place
 find(const struct table *t, uint64_t hash, struct str bare, uint64_t conn,
         unsigned *ret_n_bare, unsigned *ret_n_chain)
@@ -220,14 +226,14 @@ put_str(struct word_writer *w, struct str s)
 }
 
 static void
-node_write(shared_word *node, uint64_t hash, uint64_t link, const struct table_session *s)
+node_write(
+        shared_word *node, uint64_t hash, uint64_t link, const struct table_session *s)
 {
     struct word_writer w = { .at = node + NODE_HEAD_WORDS };
 
     store(&node[NODE_HASH], hash);
     store(&node[NODE_LINK], link);
-    store(&node[NODE_LENS],
-            LENS(s->bare.n, s->resource.n, s->remote.n, s->presence.n));
+    store(&node[NODE_LENS], LENS(s->bare.n, s->resource.n, s->remote.n, s->presence.n));
     store(&node[NODE_CONN], s->conn);
     store(&node[NODE_STATE], STATE(s->priority, s->available, s->flags, s->epoch));
     store(&node[NODE_SINCE], s->since_us);
@@ -278,8 +284,8 @@ table_put(struct table *t, const struct table_session *s, uint64_t instead)
 }
 
 bool
-table_set(struct table *t, struct str bare, uint64_t conn, int8_t priority, bool available,
-        uint16_t flags, uint32_t epoch)
+table_set(struct table *t, struct str bare, uint64_t conn, int8_t priority,
+        bool available, uint16_t flags, uint32_t epoch)
 {
     unsigned n_bare, n_chain;
     struct place p = find(t, hash_of(t, bare), bare, conn, &n_bare, &n_chain);
@@ -321,8 +327,8 @@ has_sibling(const struct table *t, const struct place *of)
 
     node_read(node_at(t, of->at), &s);
     for (struct place p = chain_start(of->bucket); p.at; chain_next(t, &p)) {
-        if (p.at != of->at &&
-                node_is_of(node_at(t, p.at), load(&node_at(t, of->at)[NODE_HASH]), s.bare))
+        if (p.at != of->at && node_is_of(node_at(t, p.at),
+                                      load(&node_at(t, of->at)[NODE_HASH]), s.bare))
             return true;
     }
     return false;
@@ -339,7 +345,8 @@ table_sweep(struct table *t, uint64_t *at, uint64_t n_buckets,
         while (p.at) {
             const shared_word *node = node_at(t, p.at);
 
-            if (!gone(arg, load(&node[NODE_CONN]), STATE_EPOCH(load(&node[NODE_STATE])))) {
+            if (!gone(arg, load(&node[NODE_CONN]),
+                        STATE_EPOCH(load(&node[NODE_STATE])))) {
                 chain_next(t, &p);
                 continue;
             }
@@ -369,7 +376,8 @@ mark(struct table *t, uint32_t at, uint32_t units)
         size_t size = n * 2 + 1024;
 
         t->used = mem_realloc(t->used, size * sizeof *t->used);
-        memset(t->used + t->n_used_words, 0, (size - t->n_used_words) * sizeof *t->used);
+        memset(t->used + t->n_used_words, 0,
+                (size - t->n_used_words) * sizeof *t->used);
         t->n_used_words = size;
     }
     for (uint32_t i = at; i < at + units; i++) {
@@ -411,7 +419,8 @@ node_check(struct table *t, uint32_t at, uint64_t i_bucket)
     return mark(t, at, units);
 }
 
-/* Checks a chain, cuts it at the first thing that makes no sense, counts what is in it. */
+/* Checks a chain, cuts it at the first thing that makes no sense, counts what is in it.
+ */
 static void
 chain_take_over(struct table *t, uint64_t i_bucket, struct table_found *found)
 {
@@ -519,7 +528,8 @@ table_open(const struct zone *zone, struct table **ret, struct table_found *ret_
     int r = route_open(&shape, zone);
 
     if (r == 0)
-        r = zone_touch(zone->base, shape.heap * LAYOUT_UNIT); /* readers need all of it */
+        r = zone_touch(
+                zone->base, shape.heap * LAYOUT_UNIT); /* readers need all of it */
     if (r < 0)
         return r;
     t = mem_zalloc(sizeof *t);

@@ -161,6 +161,7 @@ xml_el_new_str(struct arena *arena, struct str name, struct str ns)
     struct xml_el *el = arena_new(arena, struct xml_el);
 
     name_check(name);
+    assert(!eq_c(ns, XML_NS));
     el->name = name;
     el->ns = ns;
     el->arena = arena;
@@ -223,6 +224,7 @@ xml_set_ns(struct xml_el *el, const char *name, const char *ns, struct str value
 {
     struct xml_attr **at = &el->attrs;
 
+    assert(strcmp(name, "xmlns") != 0 || (ns && *ns));
     while (*at && !(eq_c((*at)->name, name) && eq_c((*at)->ns, ns ? ns : "")))
         at = &(*at)->next;
     if (!value.p) {

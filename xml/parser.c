@@ -171,7 +171,8 @@ make_el(struct xml_parser *p, const XML_Char *qname, const XML_Char **atts)
     struct str prefix, name;
 
     el->arena = p->arena;
-    if (!split_name(qname, &prefix, &name) ||
+    /* An element of the namespace xml could not be written: it must not be a default. */
+    if (!split_name(qname, &prefix, &name) || str_eq(prefix, STR("xml")) ||
             !xml_scopes_find(&p->scopes, prefix, &el->ns))
         goto bad_namespace;
     el->name = keep(p, name.p, name.n);

@@ -80,30 +80,26 @@ entity(unsigned char c)
     }
 }
 
-/* keep: a byte that needs no entity here, apart from what byte_class says. */
 static void
 escape(struct buf *out, struct str text, bool in_text)
 {
     const unsigned char *p = (const unsigned char *)text.p;
-    size_t from = 0, i = 0;
+    size_t from = 0, i = 0, size;
 
-    while (i < text.n) {
-        unsigned class = byte_class[p[i]];
-        size_t size = 1;
-
-        if (class == UTF8) {
-            size = utf8_char(p + i, text.n - i);
-            class = size ? AS_IS : NEVER;
-        } else if (in_text && (p[i] == '\n' || p[i] == '\t')) {
-            class = AS_IS;
-        }
-        if (class == AS_IS) {
+    for (;;) {
+        while (i < text.n && byte_class[p[i]] == AS_IS)
+            i++;
+        if (i == text.n)
+            break;
+        if (byte_class[p[i]] == UTF8 && (size = utf8_char(p + i, text.n - i)) > 0) {
             i += size;
-            continue;
+        } else if (in_text && (p[i] == '\n' || p[i] == '\t')) {
+            i++;
+        } else {
+            buf_add(out, text.p + from, i - from);
+            buf_add_str(out, entity(p[i]));
+            from = ++i;
         }
-        buf_add(out, text.p + from, i - from);
-        buf_add_str(out, class == ENTITY ? entity(p[i]) : entity(0));
-        from = ++i;
     }
     if (from < text.n)
         buf_add(out, text.p + from, text.n - from);

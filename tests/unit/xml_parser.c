@@ -259,6 +259,7 @@ static const struct {
     { "xmlns bound", "<a xmlns:x='http://www.w3.org/2000/xmlns/'/>", 0,
             XML_ERR_NAMESPACE, "" },
     { "xmlns as element", "<xmlns:a/>", 0, XML_ERR_NAMESPACE, "" },
+    { "xml as element", "<xml:a/>", 0, XML_ERR_NAMESPACE, "" },
     { "same attribute", "<a b='1' b='2'/>", 0, XML_ERR_NOT_WELL_FORMED, "" },
     { "same attribute by namespace", "<a xmlns:x='u' xmlns:y='u' x:b='1' y:b='2'/>", 0,
             XML_ERR_NAMESPACE, "" },

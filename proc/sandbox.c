@@ -76,7 +76,8 @@ limits_set(enum proc_role role)
     if (!sandbox_os_is_dumpable())
         setrlimit(RLIMIT_CORE, &none);
 #ifdef RLIMIT_NPROC
-    if (!SANDBOX_SANITIZED)
+    /* Threads count as well, and the sql process has one while it resolves a name. */
+    if (!SANDBOX_SANITIZED && role != PROC_SQL)
         setrlimit(RLIMIT_NPROC, &none);
 #endif
     if ((role == PROC_WORKER || role == PROC_KEEPER) &&

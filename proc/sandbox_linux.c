@@ -30,6 +30,7 @@ enum limit {
     OWN,
     BY_FD,
     QUEUES,
+    THREAD,
     CLONE_SHARED,
     DIRECTORY,
     TRACE_OWN
@@ -88,6 +89,10 @@ allow(scmp_filter_ctx filter, const struct rule *rule)
                 SCMP_A3(SCMP_CMP_MASKED_EQ, AT_EMPTY_PATH, AT_EMPTY_PATH));
     case QUEUES:
         return allow_values(filter, nr, 1, queue_requests, ARRAY_LEN(queue_requests));
+    case THREAD:
+        return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1,
+                SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_THREAD | CLONE_VM,
+                        CLONE_THREAD | CLONE_VM));
     case CLONE_SHARED:
         return seccomp_rule_add(filter, SCMP_ACT_ALLOW, nr, 1,
                 SCMP_A0(SCMP_CMP_MASKED_EQ, CLONE_VM, CLONE_VM));

@@ -75,6 +75,7 @@ group_requeue(struct sql_db *db)
 void
 sql_db_on_group(struct sql_db *db)
 {
+    db->stats.commits += db->group_writes;
     while (!list_empty(&db->group)) {
         struct sql_req *req = list_entry(db->group.next, struct sql_req, node);
 

@@ -96,8 +96,16 @@ struct sql_result {
 /* The result is valid during the call. May call sql_request. */
 typedef void (*sql_done_fn)(void *arg, const struct sql_result *result);
 
+/* Which database of a host: by its default_db, or by an auth_method or db_type. */
+enum sql_which {
+    SQL_WHICH_DEFAULT,
+    SQL_WHICH_EMBEDDED, /* mnesia: our SQLite file */
+    SQL_WHICH_SQL       /* sql: what sql_type says */
+};
+
 struct sql_call {
     enum sql_op op;
+    enum sql_which which;   /* for sql/client.h; sql_request knows its database */
     struct str host;        /* prepared name of the virtual host */
     struct sql_write_id id; /* of a change; all zero: one is made */
     uint64_t timeout_ms;    /* 0: query_timeout_ms */
@@ -134,7 +142,8 @@ enum sql_state sql_db_state(const struct sql_db *db);
 const char *sql_db_why_away(const struct sql_db *db); /* "" when it is not */
 
 struct sql_stats {
-    uint64_t requests, answered, groups, groups_split, repeated, lost;
+    uint64_t requests, answered, repeated;
+    uint64_t groups, groups_split, commits, lost;
     size_t waiting; /* requests not answered yet */
 };
 void sql_db_stats(const struct sql_db *db, struct sql_stats *ret_stats);

@@ -72,7 +72,7 @@ group_end(struct str text, size_t at)
         if (depth == 0)
             return at;
     }
-    assert(!"a group is not closed");
+    assert(depth == 0); /* or a group is not closed */
     return at;
 }
 
@@ -154,7 +154,7 @@ param_find(const struct sql_op_def *def, struct str name, char *ret_type)
             return (uint8_t)(i + 1);
         }
     }
-    assert(!"no such parameter");
+    assert(n == SIZE_MAX); /* op.def names a parameter that it does not declare */
     return 0;
 }
 

@@ -1,0 +1,48 @@
+#ifndef WORKER_CONN_H
+#define WORKER_CONN_H
+
+#include "worker/worker.h"
+
+/*
+ * A new connection for an accepted socket, which becomes its own; NULL (and the socket
+ * closed) when the slot is full.
+ */
+struct conn *conn_new(struct worker *w, int fd, uint16_t listener,
+        const struct sockaddr *addr, enum stream_state state);
+
+/*
+ * Ends the connection now, without a word to the client; a session it carried is ended
+ * with all that follows (presence, route). The record is released at the turn's end.
+ * why: for the log.
+ */
+void conn_close(struct worker *w, struct conn *c, const char *why);
+
+/* Releases what was closed in this turn. */
+void conn_reap(struct worker *w);
+
+/* Slot memory within a transaction: _free takes effect with the commit. */
+void *slot_alloc(struct worker *w, size_t size);
+void slot_free(struct worker *w, void *p);
+char *slot_dup(struct worker *w, struct str s); /* terminated */
+
+/* A transaction about one connection (for the last words; NULL: about none). */
+void worker_begin(struct worker *w, const struct conn *c);
+void worker_commit(struct worker *w);
+
+/* Sets the JID from its parts; local and resource may be empty. */
+void conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid);
+
+/* When the state of the connection ends by itself; 0 ms: never. */
+void conn_deadline(struct worker *w, struct conn *c, uint64_t ms);
+
+/* The client's address as text: "192.0.2.1:5222", "[2001:db8::1]:5222". */
+enum { CONN_REMOTE_SIZE = 64 };
+const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
+/* The same without the port. */
+const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
+/* For rules: the address as a sockaddr. */
+void conn_sockaddr(const struct conn *c, struct sockaddr_storage *ret_addr);
+
+const struct conf_listener *conn_listener(const struct worker *w, const struct conn *c);
+
+#endif

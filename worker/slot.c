@@ -1,0 +1,77 @@
+/*
+ * slot.c -- taking over the shared segment of a worker
+ *
+ * Layout: struct slot, padded to a slab page, then the slab's pages. A successor marks
+ * everything that connection records point to and lets the slab take back the rest.
+ */
+#include "worker/slot.h"
+
+#include <stddef.h>
+#include <stdio.h>
+
+static uint64_t
+slab_offset(void)
+{
+    return (sizeof(struct slot) + SLAB_PAGE - 1) & ~(uint64_t)(SLAB_PAGE - 1);
+}
+
+uint64_t
+slot_size(void)
+{
+    return slab_offset() + (uint64_t)SLOT_PAGES_MAX * SLAB_PAGE;
+}
+
+static void
+queue_mark(struct slab *slab, const struct queue *q)
+{
+    for (const struct chunk *c = q->head; c; c = c->next)
+        slab_mark(slab, c);
+}
+
+static void
+conn_mark(struct slab *slab, const struct conn *c)
+{
+    slab_mark(slab, c->in);
+    slab_mark(slab, c->plain);
+    queue_mark(slab, &c->out);
+    queue_mark(slab, &c->wire);
+    slab_mark(slab, c->tls_state);
+    slab_mark(slab, c->jid);
+    slab_mark(slab, c->scopes);
+    slab_mark(slab, c->lang);
+    slab_mark(slab, c->presence);
+    for (const struct directed *d = c->directed; d; d = d->next)
+        slab_mark(slab, d);
+}
+
+bool
+slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
+{
+    void *pages = (char *)slot + slab_offset();
+
+    if (slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
+            strcmp(slot->instance, instance) == 0) {
+        tx_recover(&slot->tx);
+        *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, false);
+        for (uint32_t i = 0; i < slot->conns_used; i++) {
+            if (slot->conn[i].state != STREAM_FREE)
+                conn_mark(*ret_slab, &slot->conn[i]);
+        }
+        slab_sweep(*ret_slab);
+        return true;
+    }
+    slot->magic = 0;
+    for (uint32_t i = 0; i < slot->conns_used && i < SLOT_CONNS_MAX; i++) {
+        uint32_t generation = slot->conn[i].generation;
+
+        slot->conn[i] = (struct conn){ .generation = generation };
+    }
+    slot->tx.n = slot->tx.depth = 0;
+    slot->transaction_conn = 0;
+    slot->deaths_in_row = 0;
+    snprintf(slot->instance, sizeof slot->instance, "%s", instance);
+    *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, true);
+    slot->layout = SLOT_LAYOUT;
+    slot->magic = SLOT_MAGIC;
+    return false;
+}

@@ -1,0 +1,118 @@
+#ifndef WORKER_SLOT_H
+#define WORKER_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/str.h"
+#include "shm/slab.h"
+#include "shm/tx.h"
+
+/*
+ * The slot segment: everything about the connections of one worker that must outlive the
+ * worker. It is mapped at the same address by each occupant, so plain pointers within it
+ * stay valid. It changes by transactions (shm/tx.h): SET() below.
+ *
+ * What can be recomputed is on the heap, in struct live (worker/live.h).
+ */
+enum {
+    SLOT_MAGIC = 0x736c6f74,
+    SLOT_LAYOUT = 1, /* changes with the structures below */
+    SLOT_CONNS_MAX = 1 << 18,
+    SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
+};
+
+/* Bytes in the slot: a link of a queue, or a buffer. */
+struct chunk {
+    struct chunk *next;
+    uint32_t size, len; /* room in data, bytes of it that count */
+    char data[];
+};
+
+struct queue {
+    struct chunk *head, *tail;
+    uint32_t off;   /* bytes of the head that are done with */
+    uint32_t bytes; /* that wait in all chunks */
+};
+
+enum stream_state {
+#define TO(state) 0
+#define STREAM(state, handler, next) STREAM_##state,
+#include "worker/stream.def"
+#undef STREAM
+#undef TO
+    STREAM_STATES
+};
+
+enum conn_tls { CONN_PLAIN, CONN_TLS12 = 12, CONN_TLS13 = 13 };
+
+enum conn_flag {
+    CONN_AUTHED = 1 << 0,    /* SASL has succeeded: jid has a local part */
+    CONN_AVAILABLE = 1 << 1, /* has sent available presence */
+    CONN_HEADER_SENT = 1 << 2,
+    CONN_CLOSE_SENT = 1 << 3, /* our </stream:stream> is in the queue */
+    CONN_BOUND = 1 << 4,      /* the router knows it */
+    CONN_TLS_PENDING = 1 << 5, /* <proceed/> is in the queue: the handshake comes next */
+    CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
+};
+
+/* A JID that got directed presence and has to hear of the end (RFC 6121, 4.6.3). */
+struct directed {
+    struct directed *next;
+    uint32_t n;
+    char jid[];
+};
+
+/* One client connection. */
+struct conn {
+    uint32_t generation; /* of the id; goes up with each use of the record */
+    uint8_t state;       /* enum stream_state */
+    uint8_t tls;         /* enum conn_tls */
+    uint8_t n_auth_failures;
+    int8_t priority;
+    uint32_t flags; /* enum conn_flag */
+    uint16_t listener; /* index in the configuration */
+    uint16_t port;     /* of the client */
+    uint8_t addr[16];  /* of the client; IPv4 is v4-mapped */
+    uint64_t since_us; /* accepted, then: bound (wall clock) */
+    uint64_t rx_total, tx_total; /* bytes that the kernel gave us and took from us */
+    struct chunk *in;    /* bytes received, from the last complete stanza or record on */
+    struct chunk *plain; /* under TLS: the same after decryption */
+    struct queue out;    /* bytes for the client; under TLS before encryption */
+    struct queue wire;   /* under TLS: records ready to be sent */
+    struct tls_state *tls_state; /* keys of a record layer taken over from OpenSSL */
+    char *jid;           /* local@domain/resource, packed; lengths below */
+    uint16_t local_n, domain_n, resource_n;
+    uint16_t scopes_n;
+    char *scopes; /* namespaces of the stream header (xml/parser.h) */
+    char *lang;   /* xml:lang of the stream header, terminated */
+    char *presence; /* last broadcast presence, serialised without `to` */
+    uint32_t presence_n;
+    uint32_t presence_serial; /* of the last change sent to the router */
+    uint32_t presence_done;   /* of the last change that the router has committed */
+    uint32_t n_directed;
+    struct directed *directed;
+};
+
+struct slot {
+    uint32_t magic, layout;
+    char instance[33];   /* of the service's start that this content belongs to */
+    uint32_t conns_used; /* records from here on were never used */
+    uint64_t transaction_conn; /* whose stanza is being handled */
+    uint32_t deaths_in_row;    /* of occupants within that transaction */
+    struct tx tx;
+    uint8_t page_class[SLOT_PAGES_MAX];
+    struct conn conn[SLOT_CONNS_MAX];
+};
+
+/* Bytes a slot segment needs at most (sparse). */
+uint64_t slot_size(void);
+
+/*
+ * Takes the segment at base over. false: it is new, or of another layout or start of the
+ * service, and was emptied; true: its connections are those of a predecessor, and what it
+ * had not committed has been undone.
+ */
+bool slot_open(struct slot *slot, const char *instance, struct slab **ret_slab);
+
+#endif

@@ -1,0 +1,117 @@
+#ifndef WORKER_WORKER_H
+#define WORKER_WORKER_H
+
+#include "base/arena.h"
+#include "proc/proc.h"
+#include "router/route.h"
+#include "worker/slot.h"
+#include "xml/parser.h"
+#include "xmpp/error.h"
+#include "xmpp/jid.h"
+
+/*
+ * The worker process: client connections, sessions, delivery. This header is for the
+ * files of this folder; others see worker_ops only (worker/process.h).
+ */
+
+struct tls;    /* worker/tls.h: OpenSSL's half of a connection */
+struct certs;  /* worker/certs.h */
+
+enum live_flag {
+    LIVE_DIRTY = 1 << 0,    /* in the list of connections to flush at the turn's end */
+    LIVE_WRITABLE = 1 << 1, /* the socket took everything so far */
+    LIVE_READABLE = 1 << 2, /* there may be something to read */
+    LIVE_PAUSED = 1 << 3,   /* in the list of connections whose reading is delayed */
+    LIVE_DEAD = 1 << 4,     /* closed; to be released at the turn's end */
+    LIVE_EOF = 1 << 5,      /* the client has closed its side */
+    LIVE_PINGED = 1 << 6,   /* our ping is unanswered */
+    LIVE_FEEDING = 1 << 7,  /* its parser is running: do not touch it */
+    LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
+    LIVE_SLOW = 1 << 9      /* let more wait than it may: to be cut */
+};
+
+/* What can be recomputed about a connection, on the heap. */
+struct live {
+    int fd;
+    uint32_t flags; /* enum live_flag */
+    uint32_t fed;   /* bytes of the text buffer that the parser has seen */
+    uint32_t done;  /* of those, bytes up to the end of the last complete element */
+    struct xml_parser *parser;
+    struct tls *tls;
+    const struct conf_host *host; /* of the configuration in force */
+    uint32_t deadline_s;     /* when the state ends; 0: never */
+    uint32_t out_deadline_s; /* when the client must have read something; 0: no output */
+    uint32_t last_rx_s;
+    uint32_t queued;         /* stanzas that wait to be sent */
+    uint32_t resume_ms;      /* paused: until then (lower 32 bits of the loop's clock) */
+    uint32_t shaper_ms;      /* token bucket: when it was filled last */
+    int64_t shaper_tokens;
+    const struct conf_shaper *shaper;
+    uint32_t next_dirty;     /* index + 1; 0: end */
+};
+
+struct tls_contexts;
+
+struct listener {
+    struct loop_io io;
+    struct worker *worker;
+    uint16_t index;
+    bool accepting;
+};
+
+enum { LIVE_BLOCK = 1024, WORKER_CLASS_CONN = 1, PRESENCE_PENDING_MAX = 64 };
+
+struct worker {
+    struct proc *proc;
+    struct loop *loop;
+    struct slot *slot;
+    struct tx *tx;
+    struct slab *slab;
+    struct conn *conns;
+    struct live *live[SLOT_CONNS_MAX / LIVE_BLOCK];
+    uint32_t *free_index;
+    uint32_t n_free, free_size;
+    uint32_t n_conns;
+
+    struct xml_pool *pool;
+    struct tls_contexts *tls;
+    struct arena scratch; /* until the end of the turn */
+    struct buf text;      /* for serialising one stanza */
+    struct route_snapshot *snapshot;
+    struct chunk *read_chunk; /* lent to the connection that is being read */
+    void **garbage;       /* slot memory to be freed when the transaction is committed */
+    size_t n_garbage, garbage_size;
+
+    uint32_t dirty;       /* index + 1 of the first connection to flush */
+    uint32_t *dead;
+    size_t n_dead, dead_size;
+    uint32_t *paused;
+    size_t n_paused, paused_size;
+    struct loop_timer paused_timer, tick_timer, accept_timer, stop_timer;
+    struct loop_turn turn;
+    struct listener listener[PROC_LISTENERS_MAX];
+    unsigned n_listeners;
+    bool accept_paused, blocked, stopping;
+    uint32_t now_s;
+    uint32_t ping_number;
+};
+
+#define SET(w, lvalue, value) TX_SET((w)->tx, lvalue, value)
+
+/* The heap part of a connection; its index; its id. */
+struct live *live_of(const struct worker *w, const struct conn *c);
+uint32_t conn_index(const struct worker *w, const struct conn *c);
+uint64_t conn_id(const struct worker *w, const struct conn *c);
+/* NULL when it has gone (generation). */
+struct conn *conn_find(const struct worker *w, uint64_t id);
+
+/* The parts of a connection's JID, and all of it: views into the slot. */
+struct jid conn_jid(const struct conn *c);
+struct str conn_bare(const struct conn *c);
+struct str conn_full(const struct conn *c);
+struct str conn_domain(const struct conn *c);
+
+/* What a line about this connection should say; valid until the next call. */
+const struct log_ctx *conn_ctx(const struct worker *w, const struct conn *c);
+
+#endif

@@ -76,8 +76,9 @@ struct conn {
     uint8_t addr[16];  /* of the client; IPv4 is v4-mapped */
     uint64_t since_us; /* accepted, then: bound (wall clock) */
     uint64_t rx_total, tx_total; /* bytes that the kernel gave us and took from us */
-    struct chunk *in;    /* bytes received, from the last complete stanza or record on */
-    struct chunk *plain; /* under TLS: the same after decryption */
+    struct chunk *in;    /* bytes received; under TLS 1.3 of ours: incomplete record */
+    struct chunk *plain; /* under TLS: bytes received after decryption */
+    uint32_t text_done;  /* bytes of the text (plain or in) up to the last element's end */
     struct queue out;    /* bytes for the client; under TLS before encryption */
     struct queue wire;   /* under TLS: records ready to be sent */
     struct tls_state *tls_state; /* keys of a record layer taken over from OpenSSL */

@@ -34,8 +34,8 @@ enum live_flag {
 struct live {
     int fd;
     uint32_t flags; /* enum live_flag */
-    uint32_t fed;   /* bytes of the text buffer that the parser has seen */
-    uint32_t done;  /* of those, bytes up to the end of the last complete element */
+    uint32_t fed;   /* bytes of the text that the parser has seen */
+    uint32_t base;  /* where in the text the feed under way began */
     struct xml_parser *parser;
     struct tls *tls;
     const struct conf_host *host; /* of the configuration in force */
@@ -78,7 +78,7 @@ struct worker {
     struct arena scratch; /* until the end of the turn */
     struct buf text;      /* for serialising one stanza */
     struct route_snapshot *snapshot;
-    struct chunk *read_chunk; /* lent to the connection that is being read */
+    struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */
     void **garbage;       /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;
 

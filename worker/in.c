@@ -1,0 +1,450 @@
+/*
+ * in.c -- bytes from the client, to the parser
+ *
+ * recv() writes straight into the slot, and rx_total counts it in a transaction right
+ * after; a successor compares with the kernel's count and so knows whether the call had
+ * happened. Text stays in the slot until the element it belongs to has been handled: each
+ * element is one transaction, whose last word moves text_done behind it.
+ *
+ * A connection that has nothing to read holds no buffer: while it is read it borrows the
+ * worker's, and only the rest of an incomplete element is copied to a chunk of its own.
+ */
+#include "worker/in.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+
+#include "base/mem.h"
+#include "worker/c2s.h"
+#include "worker/conn.h"
+#include "worker/out.h"
+#include "worker/proxy.h"
+#include "worker/shaper.h"
+#include "worker/tls.h"
+
+enum { READ_SIZE = 16 * 1024, READ_LEAST = 2048, TURN_BYTES = 128 * 1024 };
+
+static bool on_open(void *arg, const struct xml_header *header);
+static bool on_stanza(void *arg, struct xml_el *el, size_t end);
+static bool on_close(void *arg, size_t end);
+
+static const struct xml_handlers handlers = { on_open, on_stanza, on_close };
+
+/* Which connection a parser belongs to, told to its handlers. */
+static struct {
+    struct worker *w;
+    struct conn *c;
+} feeding;
+
+static struct chunk **
+text_of(struct conn *c)
+{
+    return c->tls == CONN_PLAIN ? &c->in : &c->plain;
+}
+
+static bool
+may_read(const struct worker *w, const struct conn *c)
+{
+    switch ((enum stream_state)c->state) {
+    case STREAM_PROXY:
+    case STREAM_TLS:
+    case STREAM_HEADER:
+    case STREAM_FEATURES:
+    case STREAM_SASL:
+    case STREAM_BIND:
+    case STREAM_OPEN:
+        return !w->blocked && !w->stopping;
+    case STREAM_CLOSING:
+        return true;
+    case STREAM_SASL_WAIT:
+    case STREAM_BIND_WAIT:
+    case STREAM_FREE:
+    case STREAM_CLOSED:
+    case STREAM_STATES:
+        return false;
+    }
+    return false;
+}
+
+/* A chunk of the connection in *at with room for more bytes; a borrowed one if it has none. */
+static struct chunk *
+chunk_with_room(struct worker *w, struct chunk **at, struct chunk **lent, size_t least)
+{
+    struct chunk *k = *at, *bigger;
+    size_t size;
+
+    if (!k) {
+        if (!*lent) {
+            *lent = slot_alloc(w, sizeof *k + READ_SIZE);
+            (*lent)->next = NULL;
+            (*lent)->size = (uint32_t)(slab_size(w->slab, *lent) - sizeof *k);
+        }
+        k = *lent;
+        k->len = 0;
+        SET(w, *at, k);
+        return k;
+    }
+    if (k->size - k->len >= least)
+        return k;
+    size = 2 * (size_t)k->len + least;
+    bigger = slot_alloc(w, sizeof *k + size);
+    bigger->next = NULL;
+    bigger->size = (uint32_t)(slab_size(w->slab, bigger) - sizeof *k);
+    bigger->len = k->len;
+    memcpy(bigger->data, k->data, k->len);
+    SET(w, *at, bigger);
+    if (k != *lent)
+        slot_free(w, k);
+    return bigger;
+}
+
+/* Forgets the first `done` bytes; what is left goes into a chunk that fits. */
+static void
+chunk_trim(struct worker *w, struct chunk **at, struct chunk *lent, uint32_t done)
+{
+    struct chunk *k = *at, *rest = NULL;
+    uint32_t left = k->len - done;
+
+    if (left > 0 && done == 0 && k != lent)
+        return;
+    if (left > 0) {
+        rest = slot_alloc(w, sizeof *k + left);
+        rest->next = NULL;
+        rest->size = (uint32_t)(slab_size(w->slab, rest) - sizeof *k);
+        rest->len = left;
+        memcpy(rest->data, k->data + done, left);
+    }
+    SET(w, *at, rest);
+    if (k != lent)
+        slot_free(w, k);
+}
+
+static struct xml_limits
+limits_of(const struct worker *w, const struct conn *c)
+{
+    const struct conf_listener *ln = conn_listener(w, c);
+    bool authed = c->flags & CONN_AUTHED;
+    uint64_t size = authed ? ln->max_stanza_size : ln->pre_auth_max_stanza_size;
+    uint64_t n = authed ? ln->max_stanza_elements : ln->pre_auth_max_stanza_elements;
+
+    return (struct xml_limits){
+        .stanza_size_max = size < CONF_STANZA_SIZE_MAX ? size : CONF_STANZA_SIZE_MAX,
+        .elements_max = n < UINT32_MAX ? (uint32_t)n : 0,
+    };
+}
+
+static struct xml_parser *
+parser_for(struct worker *w, struct conn *c)
+{
+    struct xml_limits limits = limits_of(w, c);
+
+    if (c->state == STREAM_HEADER)
+        return xml_parser_open(w->pool, &limits, &handlers, NULL);
+    return xml_parser_get(w->pool, &limits, (struct str){ c->scopes, c->scopes_n },
+            &handlers, NULL);
+}
+
+/* After an element: may the next one come, by the same parser? */
+static bool
+goes_on(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    return may_read(w, c) && c->state != STREAM_CLOSING && c->state != STREAM_TLS &&
+            !(l->flags & LIVE_REPLACE_PARSER);
+}
+
+static bool
+on_open(void *arg, const struct xml_header *header)
+{
+    struct worker *w = feeding.w;
+    struct conn *c = feeding.c;
+
+    (void)arg;
+    worker_begin(w, c);
+    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)header->end);
+    c2s_on_header(w, c, header);
+    worker_commit(w);
+    return goes_on(w, c);
+}
+
+static bool
+on_stanza(void *arg, struct xml_el *el, size_t end)
+{
+    struct worker *w = feeding.w;
+    struct conn *c = feeding.c;
+
+    (void)arg;
+    worker_begin(w, c);
+    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
+    c2s_on_element(w, c, el);
+    worker_commit(w);
+    return goes_on(w, c);
+}
+
+static bool
+on_close(void *arg, size_t end)
+{
+    struct worker *w = feeding.w;
+    struct conn *c = feeding.c;
+
+    (void)arg;
+    worker_begin(w, c);
+    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
+    c2s_on_stream_end(w, c);
+    worker_commit(w);
+    return false;
+}
+
+/* Gives the parser what it has not seen; false: the connection is not to go on. */
+static bool
+text_feed(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    struct chunk **text = text_of(c);
+    enum xml_error e = XML_OK;
+
+    while (*text && l->fed < (*text)->len && may_read(w, c) && c->state != STREAM_TLS &&
+            c->state != STREAM_CLOSING) {
+        uint32_t n = (*text)->len - l->fed;
+
+        if (!l->parser)
+            l->parser = parser_for(w, c);
+        l->base = l->fed;
+        feeding.w = w;
+        feeding.c = c;
+        e = xml_parser_feed(l->parser, (*text)->data + l->fed, n);
+        l->fed += n;
+        if (l->flags & LIVE_DEAD)
+            return false;
+        if (e != XML_OK)
+            break;
+        if (xml_parser_idle(l->parser)) {
+            worker_begin(w, NULL);
+            SET(w, c->text_done, l->fed);
+            worker_commit(w);
+            xml_parser_put(&l->parser);
+        }
+    }
+    if (e == XML_STOPPED) {
+        /* The rest goes to another parser: now, after a restart, or after an answer. */
+        xml_parser_put(&l->parser);
+        l->flags &= ~(unsigned)LIVE_REPLACE_PARSER;
+        l->fed = c->text_done;
+    } else if (e != XML_OK) {
+        log_debug(conn_ctx(w, c), "bad XML: %s", xml_error_text(e));
+        worker_begin(w, c);
+        c2s_fail_xml(w, c, e);
+        worker_commit(w);
+    }
+    return true;
+}
+
+/* Drops what has been handled; a closing stream drops everything. */
+static void
+text_trim(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    struct chunk **text = text_of(c);
+    uint32_t done = c->text_done;
+
+    if (!*text)
+        return;
+    if (c->state == STREAM_CLOSING)
+        done = l->fed = (*text)->len;
+    worker_begin(w, NULL);
+    chunk_trim(w, text, c->tls == CONN_PLAIN ? w->read_chunk : w->plain_chunk, done);
+    SET(w, c->text_done, 0);
+    worker_commit(w);
+    l->fed -= done;
+}
+
+/* Handles the text that is there, element by element. */
+static bool
+text_handle(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    uint32_t before;
+
+    do {
+        before = c->text_done;
+        if (!text_feed(w, c))
+            return false;
+    } while (*text_of(c) && l->fed < (*text_of(c))->len && c->text_done != before);
+    text_trim(w, c);
+    return !(l->flags & LIVE_DEAD);
+}
+
+/* The records that are there become text. */
+static bool
+records_handle(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    for (;;) {
+        struct chunk *k;
+        int n;
+
+        worker_begin(w, NULL);
+        k = chunk_with_room(w, &c->plain, &w->plain_chunk, READ_LEAST);
+        n = tls_open(w, c, k->data + k->len, k->size - k->len);
+        if (n > 0)
+            SET(w, k->len, k->len + (uint32_t)n);
+        worker_commit(w);
+        if (n == 0 || n == -EPIPE) {
+            text_trim(w, c);
+            if (n == -EPIPE)
+                c2s_on_eof(w, c);
+            return !(l->flags & LIVE_DEAD);
+        }
+        if (n < 0) {
+            conn_close(w, c, "the TLS connection is broken");
+            return false;
+        }
+        if (!text_handle(w, c))
+            return false;
+        if (!may_read(w, c))
+            return false;
+    }
+}
+
+static bool
+handshake_handle(struct worker *w, struct conn *c)
+{
+    int r;
+
+    worker_begin(w, c);
+    r = tls_handshake(w, c);
+    if (r > 0) {
+        proc_count(w->proc, COUNTER_TLS_HANDSHAKES, 1);
+        c2s_on_tls(w, c);
+    }
+    worker_commit(w);
+    if (r < 0) {
+        proc_count(w->proc, COUNTER_TLS_FAILED, 1);
+        out_flush_all(w); /* the alert says why */
+        conn_close(w, c, "the TLS handshake failed");
+        return false;
+    }
+    return r > 0;
+}
+
+/* Works on what has been received; false: not to go on with reading now. */
+static bool
+received_handle(struct worker *w, struct conn *c)
+{
+    if (c->state == STREAM_PROXY && !proxy_handle(w, c))
+        return false;
+    if (c->state == STREAM_TLS) {
+        if (!tls_take_input(w, c) || !handshake_handle(w, c))
+            return c->state == STREAM_TLS;
+    }
+    if (c->tls != CONN_PLAIN)
+        return tls_take_input(w, c) && records_handle(w, c);
+    return text_handle(w, c);
+}
+
+static void
+receive(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    size_t budget = TURN_BYTES;
+
+    while ((l->flags & LIVE_READABLE) && may_read(w, c)) {
+        struct chunk *k;
+        size_t room;
+        ssize_t n;
+
+        room = shaper_allow(w, c);
+        if (room == 0)
+            return;
+        worker_begin(w, NULL);
+        k = chunk_with_room(w, &c->in, &w->read_chunk, READ_LEAST);
+        worker_commit(w);
+        if (room > k->size - k->len)
+            room = k->size - k->len;
+        n = recv(l->fd, k->data + k->len, room, MSG_DONTWAIT);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0) {
+            bool broken = n < 0 && errno != EAGAIN && errno != EWOULDBLOCK;
+
+            l->flags &= ~(unsigned)LIVE_READABLE;
+            worker_begin(w, NULL);
+            chunk_trim(w, &c->in, w->read_chunk, 0);
+            worker_commit(w);
+            if (broken)
+                conn_close(w, c, "the client's connection is broken");
+            else if (n == 0)
+                c2s_on_eof(w, c);
+            return;
+        }
+        worker_begin(w, NULL);
+        SET(w, c->rx_total, c->rx_total + (uint64_t)n);
+        SET(w, k->len, k->len + (uint32_t)n);
+        worker_commit(w);
+        proc_count(w->proc, COUNTER_BYTES_IN, (uint64_t)n);
+        shaper_spend(w, c, (size_t)n);
+        l->last_rx_s = w->now_s;
+        l->flags &= ~(unsigned)LIVE_PINGED;
+        if ((size_t)n < room)
+            l->flags &= ~(unsigned)LIVE_READABLE; /* nothing more now; an edge will tell */
+        if (!received_handle(w, c))
+            return;
+        budget -= budget < (size_t)n ? budget : (size_t)n;
+        if (budget == 0) {
+            shaper_pause(w, c, 0); /* let the others have their turn */
+            return;
+        }
+    }
+}
+
+void
+in_read(struct worker *w, struct conn *c)
+{
+    if (!(live_of(w, c)->flags & LIVE_PAUSED))
+        receive(w, c);
+}
+
+void
+in_resume(struct worker *w, struct conn *c)
+{
+    if (live_of(w, c)->flags & (LIVE_DEAD | LIVE_PAUSED) || !may_read(w, c))
+        return;
+    if (*text_of(c) && !text_handle(w, c))
+        return;
+    if (c->tls != CONN_PLAIN && may_read(w, c) && !records_handle(w, c))
+        return;
+    receive(w, c);
+}
+
+void
+in_restart(struct worker *w, struct conn *c)
+{
+    live_of(w, c)->flags |= LIVE_REPLACE_PARSER;
+}
+
+void
+in_resume_paused(struct worker *w)
+{
+    uint32_t now = (uint32_t)loop_now_ms(w->loop);
+    size_t n = w->n_paused, kept = 0;
+
+    /* Connections that pause again are added behind the n looked at here. */
+    for (size_t i = 0; i < n; i++) {
+        struct conn *c = &w->conns[w->paused[i]];
+        struct live *l = live_of(w, c);
+
+        if (!(l->flags & LIVE_PAUSED))
+            continue;
+        if (w->blocked || (int32_t)(l->resume_ms - now) > 0) {
+            w->paused[kept++] = w->paused[i];
+            continue;
+        }
+        l->flags &= ~(unsigned)LIVE_PAUSED;
+        in_resume(w, c);
+    }
+    memmove(w->paused + kept, w->paused + n, (w->n_paused - n) * sizeof *w->paused);
+    w->n_paused -= n - kept;
+    shaper_rearm(w);
+}

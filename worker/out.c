@@ -1,0 +1,235 @@
+/*
+ * out.c -- bytes on their way to the client
+ *
+ * They wait in the slot, in a queue of chunks. What send() has taken is counted in
+ * tx_total and taken off the queue in one transaction right after the call; a successor
+ * compares tx_total with the kernel's count and so knows whether the call had happened.
+ *
+ * Under TLS the queue holds plain text until the turn's end; then it becomes records in
+ * the queue `wire`, so that all stanzas of a turn share a record.
+ */
+#include "worker/out.h"
+
+#include <errno.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "worker/conn.h"
+#include "worker/tls.h"
+
+enum { CHUNK_FIRST = 512, CHUNK_LATER = 4096, CHUNK_HEAD = sizeof(struct chunk), IOV_MAX_OURS = 16 };
+
+static struct chunk *
+chunk_new(struct worker *w, size_t room)
+{
+    struct chunk *k = slot_alloc(w, CHUNK_HEAD + room);
+
+    k->next = NULL;
+    k->size = (uint32_t)(slab_size(w->slab, k) - CHUNK_HEAD);
+    k->len = 0;
+    return k;
+}
+
+static void
+queue_add(struct worker *w, struct queue *q, struct str bytes)
+{
+    struct chunk *k = q->tail;
+    size_t n = bytes.n, room = k ? k->size - k->len : 0, part = n < room ? n : room;
+
+    if (part > 0) {
+        memcpy(k->data + k->len, bytes.p, part); /* behind what counts */
+        SET(w, k->len, k->len + (uint32_t)part);
+    }
+    if (part < n) {
+        size_t least = q->head ? CHUNK_LATER : CHUNK_FIRST;
+        struct chunk *next = chunk_new(w, n - part > least ? n - part : least - CHUNK_HEAD);
+
+        memcpy(next->data, bytes.p + part, n - part);
+        next->len = (uint32_t)(n - part);
+        if (k)
+            SET(w, k->next, next);
+        else
+            SET(w, q->head, next);
+        SET(w, q->tail, next);
+    }
+    SET(w, q->bytes, q->bytes + (uint32_t)n);
+}
+
+/* Takes n bytes off the front. */
+static void
+queue_drop(struct worker *w, struct queue *q, size_t n)
+{
+    SET(w, q->bytes, q->bytes - (uint32_t)n);
+    while (n > 0) {
+        struct chunk *k = q->head;
+        size_t left = k->len - q->off;
+
+        if (n < left) {
+            SET(w, q->off, q->off + (uint32_t)n);
+            return;
+        }
+        n -= left;
+        SET(w, q->head, k->next);
+        if (!k->next)
+            SET(w, q->tail, NULL);
+        SET(w, q->off, 0);
+        slot_free(w, k);
+    }
+}
+
+void
+out_dirty(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    if (l->flags & (LIVE_DIRTY | LIVE_DEAD))
+        return;
+    l->flags |= LIVE_DIRTY;
+    l->next_dirty = w->dirty;
+    w->dirty = conn_index(w, c) + 1;
+    loop_again(w->loop);
+}
+
+void
+out_add(struct worker *w, struct conn *c, struct str bytes)
+{
+    if (c->state == STREAM_CLOSED || (c->flags & CONN_CLOSE_SENT))
+        return;
+    queue_add(w, &c->out, bytes);
+    if (c->out.bytes > OUT_BYTES_MAX)
+        live_of(w, c)->flags |= LIVE_SLOW;
+    out_dirty(w, c);
+}
+
+void
+out_add_stanza(struct worker *w, struct conn *c, struct str bytes)
+{
+    struct live *l = live_of(w, c);
+
+    out_add(w, c, bytes);
+    if (++l->queued > conn_listener(w, c)->max_fsm_queue)
+        l->flags |= LIVE_SLOW;
+    proc_count(w->proc, COUNTER_STANZAS_OUT, 1);
+}
+
+void
+out_add_wire(struct worker *w, struct conn *c, struct str bytes)
+{
+    queue_add(w, &c->wire, bytes);
+    out_dirty(w, c);
+}
+
+bool
+out_pending(const struct conn *c)
+{
+    return c->out.bytes > 0 || c->wire.bytes > 0;
+}
+
+/* Turns what waits in plain text into records. */
+static int
+out_seal(struct worker *w, struct conn *c)
+{
+    int r = 0;
+
+    worker_begin(w, NULL);
+    while (c->out.bytes > 0 && r == 0) {
+        struct chunk *k = c->out.head;
+        struct str part = { k->data + c->out.off, k->len - c->out.off };
+
+        r = tls_seal(w, c, part);
+        if (r == 0)
+            queue_drop(w, &c->out, part.n);
+    }
+    worker_commit(w);
+    return r;
+}
+
+static ssize_t
+queue_send(int fd, const struct queue *q)
+{
+    struct iovec iov[IOV_MAX_OURS];
+    struct msghdr mh = { .msg_iov = iov };
+    size_t off = q->off;
+
+    for (struct chunk *k = q->head; k && mh.msg_iovlen < IOV_MAX_OURS; k = k->next) {
+        iov[mh.msg_iovlen++] = (struct iovec){ k->data + off, k->len - off };
+        off = 0;
+    }
+    return sendmsg(fd, &mh, MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+/* 0: all is sent or the socket is full; -errno: the connection is broken. */
+static int
+queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
+{
+    while (q->bytes > 0 && (l->flags & LIVE_WRITABLE)) {
+        ssize_t n = queue_send(l->fd, q);
+
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK)) {
+            l->flags &= ~(unsigned)LIVE_WRITABLE;
+            break;
+        }
+        if (n < 0)
+            return -errno;
+        worker_begin(w, NULL);
+        SET(w, c->tx_total, c->tx_total + (uint64_t)n);
+        queue_drop(w, q, (size_t)n);
+        worker_commit(w);
+        proc_count(w->proc, COUNTER_BYTES_OUT, (uint64_t)n);
+        l->out_deadline_s = 0; /* it reads */
+    }
+    return 0;
+}
+
+static void
+out_flush(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    int r = 0;
+
+    if (c->tls == CONN_PLAIN)
+        r = queue_flush(w, c, l, &c->out); /* <proceed/> goes before the handshake */
+    else if (l->flags & LIVE_WRITABLE)
+        r = out_seal(w, c);
+    if (r == 0)
+        r = queue_flush(w, c, l, &c->wire);
+    if (r < 0) {
+        conn_close(w, c, "the client's connection is broken");
+        return;
+    }
+    if (!out_pending(c)) {
+        l->queued = 0;
+        l->flags &= ~(unsigned)LIVE_SLOW;
+        l->out_deadline_s = 0;
+        if (c->flags & CONN_CLOSE_SENT)
+            shutdown(l->fd, SHUT_WR);
+        return;
+    }
+    if (l->flags & LIVE_SLOW) {
+        proc_count(w->proc, COUNTER_SLOW_CUT, 1);
+        log_info(conn_ctx(w, c), "cut: the client does not read, %u bytes wait",
+                c->out.bytes + c->wire.bytes);
+        conn_close(w, c, "the client does not read");
+        return;
+    }
+    if (l->out_deadline_s == 0)
+        l->out_deadline_s =
+                w->now_s + (uint32_t)(conn_listener(w, c)->send_timeout_ms / 1000) + 1;
+}
+
+void
+out_flush_all(struct worker *w)
+{
+    while (w->dirty) {
+        struct conn *c = &w->conns[w->dirty - 1];
+        struct live *l = live_of(w, c);
+
+        w->dirty = l->next_dirty;
+        l->next_dirty = 0;
+        l->flags &= ~(unsigned)LIVE_DIRTY;
+        if (!(l->flags & LIVE_DEAD))
+            out_flush(w, c);
+    }
+}

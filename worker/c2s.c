@@ -23,7 +23,7 @@
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 
-enum { CLOSING_MS = 5000, BIND_WAIT_MS = 20000 };
+enum { CLOSING_MS = 5000 };
 
 static const struct {
     const char *name;
@@ -326,7 +326,37 @@ sessions_max(const struct worker *w, const struct conn *c)
     return (uint32_t)pick.number;
 }
 
-/* Asks the router; the id of the request is kept as the JID's resource until then. */
+/*
+ * The answer needs the id of the request, and asking again the resource: until then both
+ * are where the presence will be, one after the other, each with a NUL behind it.
+ */
+static void
+bind_keep(struct worker *w, struct conn *c, struct str id, struct str resource)
+{
+    char *p = slot_alloc(w, id.n + resource.n + 2);
+
+    memcpy(p, id.p, id.n);
+    p[id.n] = '\0';
+    if (resource.n)
+        memcpy(p + id.n + 1, resource.p, resource.n);
+    p[id.n + 1 + resource.n] = '\0';
+    slot_free(w, c->presence);
+    SET(w, c->presence, p);
+    SET(w, c->presence_n, (uint32_t)(id.n + resource.n + 2));
+}
+
+static struct str
+bind_kept_id(const struct conn *c)
+{
+    return str_from(c->presence);
+}
+
+static struct str
+bind_kept_resource(const struct conn *c)
+{
+    return str_from(c->presence + bind_kept_id(c).n + 1);
+}
+
 static void
 bind_ask(struct worker *w, struct conn *c, struct str resource)
 {
@@ -343,7 +373,6 @@ bind_ask(struct worker *w, struct conn *c, struct str resource)
 
     SET(w, c->since_us, bind.since_us);
     proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
-    conn_deadline(w, c, BIND_WAIT_MS);
     stream_enter(w, c, STREAM_BIND_WAIT);
 }
 
@@ -374,11 +403,14 @@ c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el)
                             ERROR_TYPE_DEFAULT, "that resource is not possible"));
         return;
     }
-    /* The answer needs the id of the request: it waits where the presence will be. */
-    slot_free(w, c->presence);
-    SET(w, c->presence, slot_dup(w, xml_attr(el, "id")));
-    SET(w, c->presence_n, (uint32_t)xml_attr(el, "id").n);
+    bind_keep(w, c, xml_attr(el, "id"), resource);
     bind_ask(w, c, resource);
+}
+
+void
+c2s_bind_again(struct worker *w, struct conn *c)
+{
+    bind_ask(w, c, bind_kept_resource(c));
 }
 
 static void
@@ -418,10 +450,11 @@ bind_accept(struct worker *w, struct conn *c, struct str id, struct str resource
 void
 c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bound)
 {
-    struct str id = { c->presence, c->presence_n };
+    struct str id;
 
     if (c->state != STREAM_BIND_WAIT)
         return;
+    id = bind_kept_id(c);
     switch ((enum route_status)bound->status) {
     case ROUTE_OK:
         bind_accept(w, c, id, bound->resource);

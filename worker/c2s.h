@@ -52,7 +52,8 @@ void sasl_on_result(
         struct worker *w, struct conn *c, const struct ipc_auth_result *result);
 void sasl_on_timeout(struct worker *w, struct conn *c);
 
-/* The router's answer to a request to bind. */
+/* The router's answer to a request to bind; and the request once more. */
+void c2s_bind_again(struct worker *w, struct conn *c);
 void c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bound);
 
 #endif

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "worker/recover.h"
 #include "worker/session.h"
 #include "worker/tls.h"
 
@@ -328,6 +329,8 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
 
     l = live_of(w, c);
     *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE, .last_rx_s = w->now_s };
+    c->tx_total = recover_kernel_took(fd);
+    c->rx_total = recover_kernel_gave(fd);
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);
     proc_count(w->proc, COUNTER_C2S_ACCEPTED, 1);
@@ -395,6 +398,29 @@ conn_close(struct worker *w, struct conn *c, const char *why)
 }
 
 void
+conn_record_free(struct worker *w, struct conn *c)
+{
+    if (w->n_free == w->free_size) {
+        w->free_size = w->free_size ? w->free_size * 2 : 256;
+        w->free_index = mem_realloc(w->free_index, w->free_size * sizeof *w->free_index);
+    }
+    w->free_index[w->n_free++] = conn_index(w, c);
+}
+
+void
+conn_forget(struct worker *w, struct conn *c)
+{
+    worker_begin(w, c);
+    if (c->state != STREAM_CLOSED) {
+        proc_count(w->proc, COUNTER_SESSIONS, c->flags & CONN_BOUND ? 1 : 0);
+        session_end(w, c);
+    }
+    conn_empty(w, c);
+    worker_commit(w);
+    conn_record_free(w, c);
+}
+
+void
 conn_reap(struct worker *w)
 {
     for (size_t i = 0; i < w->n_dead; i++) {
@@ -407,12 +433,7 @@ conn_reap(struct worker *w)
         conn_empty(w, c);
         worker_commit(w);
         *l = (struct live){ .fd = -1 };
-        if (w->n_free == w->free_size) {
-            w->free_size = w->free_size ? w->free_size * 2 : 256;
-            w->free_index =
-                    mem_realloc(w->free_index, w->free_size * sizeof *w->free_index);
-        }
-        w->free_index[w->n_free++] = index;
+        conn_record_free(w, c);
     }
     w->n_dead = 0;
 }

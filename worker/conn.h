@@ -20,6 +20,12 @@ void conn_close(struct worker *w, struct conn *c, const char *why);
 /* Releases what was closed in this turn. */
 void conn_reap(struct worker *w);
 
+/* A record that is free goes back to those that may be used. */
+void conn_record_free(struct worker *w, struct conn *c);
+
+/* Ends a connection whose socket is gone: its session, then its record. */
+void conn_forget(struct worker *w, struct conn *c);
+
 /* Slot memory within a transaction: _free takes effect with the commit. */
 void *slot_alloc(struct worker *w, size_t size);
 void slot_free(struct worker *w, void *p);

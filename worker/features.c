@@ -20,16 +20,18 @@ features_may_start_tls(const struct worker *w, const struct conn *c)
 struct ipc_list
 features_mechanisms(struct worker *w, struct conn *c, struct buf *out)
 {
-    const struct conf_host *host = live_of(w, c)->host;
+    struct auth_policy policy;
     struct tls_bindings cb;
-    const char *name[MECHS];
-    size_t n;
+    unsigned mechs;
 
+    auth_policy_of(live_of(w, c)->host, &policy);
     tls_get_bindings(w, c, &cb);
-    n = auth_mechanisms(host, c->tls != CONN_PLAIN,
-            cb.exporter_n || cb.endpoint_n || cb.unique_n, name);
-    for (size_t i = 0; i < n; i++)
-        ipc_list_add(out, str_from(name[i]));
+    mechs = auth_mechanisms(&policy, c->tls != CONN_PLAIN,
+            cb.exporter_n || cb.endpoint_n || cb.unique_n, false);
+    for (enum mech m = 0; m < MECHS; m++) {
+        if (mechs & 1u << m)
+            ipc_list_add(out, str_from(mech_name(m)));
+    }
     return ipc_list_of(out);
 }
 

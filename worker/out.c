@@ -55,9 +55,8 @@ queue_add(struct worker *w, struct queue *q, struct str bytes)
     SET(w, q->bytes, q->bytes + (uint32_t)n);
 }
 
-/* Takes n bytes off the front. */
-static void
-queue_drop(struct worker *w, struct queue *q, size_t n)
+void
+out_drop(struct worker *w, struct queue *q, size_t n)
 {
     SET(w, q->bytes, q->bytes - (uint32_t)n);
     while (n > 0) {
@@ -138,7 +137,7 @@ out_seal(struct worker *w, struct conn *c)
 
         r = tls_seal(w, c, part);
         if (r == 0)
-            queue_drop(w, &c->out, part.n);
+            out_drop(w, &c->out, part.n);
     }
     worker_commit(w);
     return r;
@@ -175,7 +174,7 @@ queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
             return -errno;
         worker_begin(w, NULL);
         SET(w, c->tx_total, c->tx_total + (uint64_t)n);
-        queue_drop(w, q, (size_t)n);
+        out_drop(w, q, (size_t)n);
         worker_commit(w);
         proc_count(w->proc, COUNTER_BYTES_OUT, (uint64_t)n);
         l->out_deadline_s = 0; /* it reads */

@@ -17,6 +17,9 @@ void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
 /* Records that are ready for the wire (TLS); likewise within a transaction. */
 void out_add_wire(struct worker *w, struct conn *c, struct str bytes);
 
+/* Takes n bytes off the front of a queue; likewise. */
+void out_drop(struct worker *w, struct queue *q, size_t n);
+
 /* To be flushed at the end of the turn. */
 void out_dirty(struct worker *w, struct conn *c);
 

@@ -76,7 +76,7 @@ step_send(struct worker *w, struct conn *c, struct xml_el *el, bool initial)
         }
         stream_enter(w, c, STREAM_SASL_WAIT);
         proc_send(w->proc, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_STEP, &step);
-        live_of(w, c)->out_deadline_s = w->now_s + ANSWER_MS / 1000;
+        live_of(w, c)->answer_s = w->now_s + ANSWER_MS / 1000;
     }
     buf_fini(&data);
     buf_fini(&offered);
@@ -149,7 +149,7 @@ sasl_on_result(struct worker *w, struct conn *c, const struct ipc_auth_result *r
 
     if (c->state != STREAM_SASL_WAIT)
         return;
-    l->out_deadline_s = 0;
+    l->answer_s = 0;
     if (result->status == IPC_AUTH_CHALLENGE) {
         send_data(w, c, "challenge", result->data, true);
         stream_enter(w, c, STREAM_SASL);

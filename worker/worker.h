@@ -41,6 +41,7 @@ struct live {
     const struct conf_host *host; /* of the configuration in force */
     uint32_t deadline_s;     /* when the state ends; 0: never */
     uint32_t out_deadline_s; /* when the client must have read something; 0: no output */
+    uint32_t answer_s;       /* when another process must have answered; 0: none asked */
     uint32_t last_rx_s;
     uint32_t queued;         /* stanzas that wait to be sent */
     uint32_t resume_ms;      /* paused: until then (lower 32 bits of the loop's clock) */
@@ -57,6 +58,12 @@ struct listener {
     struct worker *worker;
     uint16_t index;
     bool accepting;
+};
+
+/* mod_ping of a host. */
+struct ping_policy {
+    bool send, kill;
+    uint32_t interval_s, timeout_s;
 };
 
 enum { LIVE_BLOCK = 1024, WORKER_CLASS_CONN = 1, PRESENCE_PENDING_MAX = 64 };
@@ -76,7 +83,7 @@ struct worker {
     struct xml_pool *pool;
     struct tls_contexts *tls;
     struct arena scratch; /* until the end of the turn */
-    struct buf text;      /* for serialising one stanza */
+    struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
     struct route_snapshot *snapshot;
     struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */
     void **garbage;       /* slot memory to be freed when the transaction is committed */
@@ -92,8 +99,10 @@ struct worker {
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
     bool accept_paused, blocked, stopping;
+    bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     uint32_t now_s;
     uint32_t ping_number;
+    struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 
 #define SET(w, lvalue, value) TX_SET((w)->tx, lvalue, value)

@@ -1,0 +1,547 @@
+/*
+ * process.c -- the worker process: events and frames to where they belong
+ */
+#include "worker/process.h"
+
+#include <sys/socket.h>
+
+#include "worker/c2s.h"
+#include "worker/conn.h"
+#include "worker/deliver.h"
+#include "worker/in.h"
+#include "worker/listener.h"
+#include "worker/out.h"
+#include "worker/recover.h"
+#include "worker/session.h"
+#include "worker/shaper.h"
+#include "worker/tls.h"
+#include "xmpp/ns.h"
+
+enum {
+    TICK_MS = 1000,
+    STOP_MS = 1000,
+    BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
+    PING_TIMEOUT_S = 32
+};
+
+static struct worker *
+self(void *ctx)
+{
+    return ((struct proc *)ctx)->self;
+}
+
+static void
+on_conn_event(void *arg, uint64_t value, unsigned events)
+{
+    struct worker *w = arg;
+    uint32_t i = (uint32_t)value & CONN_INDEX_MAX;
+    struct conn *c = &w->conns[i];
+    struct live *l = live_of(w, c);
+
+    if (c->generation != (uint32_t)(value >> 22) || l->flags & LIVE_DEAD || l->fd < 0)
+        return;
+    if (events & LOOP_WRITE) {
+        l->flags |= LIVE_WRITABLE;
+        if (out_pending(c))
+            out_dirty(w, c);
+    }
+    if (events & LOOP_READ) {
+        l->flags |= LIVE_READABLE;
+        in_read(w, c);
+    }
+}
+
+static void
+on_auth_result(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+    const struct ipc_auth_result *m = msg;
+    struct conn *c = conn_find(w, m->conn);
+
+    (void)from, (void)fd;
+    if (!c)
+        return;
+    worker_begin(w, c);
+    sasl_on_result(w, c, m);
+    worker_commit(w);
+    in_resume(w, c);
+}
+
+static void
+on_route_bound(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+    const struct ipc_route_bound *m = msg;
+    struct conn *c = conn_find(w, m->conn);
+
+    (void)from, (void)fd;
+    if (!c)
+        return;
+    worker_begin(w, c);
+    c2s_on_bound(w, c, m);
+    worker_commit(w);
+    in_resume(w, c);
+}
+
+static void
+on_route_present(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+    const struct ipc_route_present *m = msg;
+    struct conn *c = conn_find(w, m->conn);
+
+    (void)from, (void)fd;
+    if (!c)
+        return;
+    worker_begin(w, c);
+    session_on_present(w, c, m);
+    worker_commit(w);
+}
+
+static void
+on_route_sync(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+
+    (void)fd;
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT)
+            session_resync(w, c);
+    }
+    proc_send(w->proc, from, IPC_ROUTE_SYNCED, msg);
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state != STREAM_BIND_WAIT)
+            continue;
+        worker_begin(w, c);
+        stream_enter(w, c, STREAM_BIND);
+        c2s_bind_again(w, c);
+        worker_commit(w);
+    }
+}
+
+static void
+on_session_end(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+    const struct ipc_session_end *m = msg;
+    struct conn *c = conn_find(w, m->conn);
+    char *text;
+
+    (void)from, (void)fd;
+    if (!c || m->condition >= STREAM_ERRORS)
+        return;
+    text = m->text.n ? str_dup_c(&w->scratch, m->text) : NULL;
+    worker_begin(w, c);
+    stream_fail(w, c, (enum stream_error)m->condition, text);
+    worker_commit(w);
+}
+
+static void
+on_deliver(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    deliver_on_frame(self(ctx), msg);
+}
+
+static void
+on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    const struct ipc_conn *m = msg;
+
+    (void)from;
+    recover_conn(self(ctx), m->conn, take_fd(fd));
+}
+
+static void
+serve(struct worker *w)
+{
+    for (unsigned i = 0; i < w->proc->n_listeners; i++) {
+        int r = listener_open(w, i);
+
+        if (r < 0)
+            log_error(NULL, "cannot accept on a listener: %s", strerror(-r));
+    }
+    proc_ready(w->proc);
+}
+
+static void
+on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+
+    (void)from, (void)msg, (void)fd;
+    if (!w->recovering)
+        return;
+    recover_end(w);
+    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
+            &(struct ipc_nothing){ 0 });
+    serve(w);
+}
+
+static void
+on_keeper_empty(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    recover_keeper(self(ctx));
+}
+
+static void
+on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+
+    (void)from, (void)msg, (void)fd;
+    if (!w->recovering)
+        listener_open(w, w->proc->n_listeners - 1);
+}
+
+static void
+on_listener_close(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    const struct ipc_listener *m = msg;
+
+    (void)from, (void)fd;
+    listener_close(self(ctx), m->index);
+}
+
+static void
+on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct worker *w = self(ctx);
+    const struct ipc_call *m = msg;
+    struct buf out = { 0 };
+    struct slab_stats slab;
+    struct xml_pool_stats pool;
+
+    (void)fd;
+    if (!str_eq_c(m->name, "memory")) {
+        proc_reply(ctx, from, IPC_PROC_REPLY, m->id, IPC_INVALID,
+                STR("a worker does not know that question"));
+        return;
+    }
+    slab_get_stats(w->slab, &slab);
+    xml_pool_stats(w->pool, &pool);
+    buf_addf(&out,
+            "connections %u\nconnection_bytes %zu\nslot_chunk_bytes %llu\nslot_pages %u\n"
+            "parsers_idle %zu\nparsers_out %zu\n",
+            w->n_conns, sizeof(struct conn) + sizeof(struct live),
+            (unsigned long long)slab.bytes_used, slab.pages_used, pool.n_idle, pool.n_out);
+    proc_reply(ctx, from, IPC_PROC_REPLY, m->id, IPC_OK, buf_str(&out));
+    buf_fini(&out);
+}
+
+static const ipc_handler_fn handlers[IPC_TYPES] = {
+    [IPC_AUTH_RESULT] = on_auth_result,
+    [IPC_ROUTE_BOUND] = on_route_bound,
+    [IPC_ROUTE_PRESENT] = on_route_present,
+    [IPC_ROUTE_SYNC] = on_route_sync,
+    [IPC_SESSION_END] = on_session_end,
+    [IPC_DELIVER] = on_deliver,
+    [IPC_KEPT] = on_kept,
+    [IPC_KEPT_ALL] = on_kept_all,
+    [IPC_KEEPER_EMPTY] = on_keeper_empty,
+    [IPC_LISTENER] = on_listener,
+    [IPC_LISTENER_CLOSE] = on_listener_close,
+    [IPC_PROC_CALL] = on_proc_call,
+};
+
+static void
+on_turn_end(void *arg)
+{
+    struct worker *w = arg;
+
+    out_flush_all(w);
+    conn_reap(w);
+    arena_reset(&w->scratch);
+    if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
+        w->blocked = true;
+        log_warning(NULL, "other processes are slow: reading from clients pauses");
+    }
+}
+
+/* Mailboxes have room again: all connections may have something to read. */
+static void
+on_drained(void *arg)
+{
+    struct worker *w = arg;
+
+    if (!w->blocked)
+        return;
+    w->blocked = false;
+    log_notice(NULL, "reading from clients goes on");
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state != STREAM_FREE && c->state != STREAM_CLOSED)
+            shaper_pause(w, c, 0);
+    }
+    shaper_rearm(w);
+}
+
+static void
+on_paused_timer(struct loop_timer *t)
+{
+    in_resume_paused(container_of(t, struct worker, paused_timer));
+}
+
+static void
+on_accept_timer(struct loop_timer *t)
+{
+    listener_accept_all(container_of(t, struct worker, accept_timer));
+}
+
+/* The time of the connection's state has run out. */
+static void
+on_deadline(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    l->deadline_s = 0;
+    proc_count(w->proc, COUNTER_C2S_TIMEOUT, 1);
+    if (c->state == STREAM_CLOSING) {
+        conn_close(w, c, "the client did not close its side");
+        return;
+    }
+    log_info(conn_ctx(w, c), "timeout in state %s",
+            stream_state_name((enum stream_state)c->state));
+    worker_begin(w, c);
+    stream_fail(w, c, STREAM_ERROR_CONNECTION_TIMEOUT, NULL);
+    worker_commit(w);
+}
+
+static void
+check_idle(struct worker *w, struct conn *c, struct live *l)
+{
+    uint64_t idle_ms = (uint64_t)(w->now_s - l->last_rx_s) * 1000;
+    const struct ping_policy *ping;
+
+    if (idle_ms > w->proc->conf->c2s_idle_timeout_ms) {
+        on_deadline(w, c);
+        return;
+    }
+    if (!l->host)
+        return;
+    ping = &w->ping[l->host - w->proc->conf->hosts];
+    if (!ping->send)
+        return;
+    if (!(l->flags & LIVE_PINGED) && idle_ms / 1000 >= ping->interval_s) {
+        worker_begin(w, c);
+        iq_ping(w, c);
+        worker_commit(w);
+        l->flags |= LIVE_PINGED;
+    } else if (l->flags & LIVE_PINGED && ping->kill &&
+            idle_ms / 1000 >= ping->interval_s + ping->timeout_s) {
+        on_deadline(w, c);
+    }
+}
+
+static void
+on_tick(struct loop_timer *t)
+{
+    struct worker *w = container_of(t, struct worker, tick_timer);
+
+    w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
+    for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
+        struct conn *c = &w->conns[i];
+        struct live *l;
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
+            continue;
+        l = live_of(w, c);
+        if (l->deadline_s && w->now_s >= l->deadline_s) {
+            on_deadline(w, c);
+        } else if (l->out_deadline_s && w->now_s >= l->out_deadline_s) {
+            proc_count(w->proc, COUNTER_SLOW_CUT, 1);
+            log_info(conn_ctx(w, c), "cut: the client takes nothing");
+            conn_close(w, c, "the client takes nothing");
+        } else if (l->answer_s && w->now_s >= l->answer_s) {
+            l->answer_s = 0;
+            worker_begin(w, c);
+            if (c->state == STREAM_SASL_WAIT)
+                sasl_on_timeout(w, c);
+            worker_commit(w);
+            in_resume(w, c);
+        } else if (c->state == STREAM_OPEN) {
+            check_idle(w, c, l);
+        }
+    }
+    loop_timer_set(w->loop, t, TICK_MS);
+}
+
+static void
+ping_policies_load(struct worker *w)
+{
+    const struct conf *conf = w->proc->conf;
+
+    mem_free_p(w->ping);
+    w->ping = mem_zalloc(conf->n_hosts * sizeof *w->ping);
+    for (size_t i = 0; i < conf->n_hosts; i++) {
+        const struct conf_module *m = conf_module_find(&conf->hosts[i], STR("mod_ping"));
+        struct ping_policy *p = &w->ping[i];
+        uint64_t ack_ms;
+
+        if (!m)
+            continue;
+        ack_ms = conf_module_time_ms(m, "ping_ack_timeout");
+        p->send = conf_module_bool(m, "send_pings");
+        p->kill = str_eq(conf_module_text(m, "timeout_action"), STR("kill"));
+        p->interval_s = (uint32_t)(conf_module_time_ms(m, "ping_interval") / 1000);
+        p->timeout_s = ack_ms && ack_ms != CONF_INFINITY ? (uint32_t)(ack_ms / 1000)
+                                                         : PING_TIMEOUT_S;
+    }
+}
+
+static int
+worker_prepare(struct proc *p)
+{
+    struct worker *w = mem_zalloc(sizeof *w);
+
+    if (!p->slot_zone.base || p->slot_zone.size < slot_size() || !p->routes.base) {
+        mem_free_p(w);
+        return -EPROTO;
+    }
+    p->self = w;
+    w->proc = p;
+    w->loop = p->loop;
+    w->slot = p->slot_zone.base;
+    w->recovering = slot_open(w->slot, p->instance, &w->slab);
+    w->tx = &w->slot->tx;
+    w->conns = w->slot->conn;
+    w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
+    w->snapshot = mem_zalloc(sizeof *w->snapshot);
+    w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
+    arena_init(&w->scratch, 16 * 1024);
+    w->turn = (struct loop_turn){ .fn = on_turn_end, .arg = w };
+    w->paused_timer.fn = on_paused_timer;
+    w->accept_timer.fn = on_accept_timer;
+    w->tick_timer.fn = on_tick;
+    tls_contexts_load(w);
+    if (!tls_available(w) && p->slot == 0)
+        log_warning(NULL, "no certificate with a key in certfiles: TLS is not offered");
+    ping_policies_load(w);
+    return 0;
+}
+
+static int
+worker_start(struct proc *p)
+{
+    struct worker *w = p->self;
+
+    p->status->counter[COUNTER_CONNECTIONS] = 0;
+    p->status->counter[COUNTER_SESSIONS] = 0;
+    loop_set_class(w->loop, WORKER_CLASS_CONN, on_conn_event, w);
+    loop_on_turn_end(w->loop, &w->turn);
+    post_on_drained(p->post, on_drained, w);
+    loop_timer_set(w->loop, &w->tick_timer, TICK_MS);
+    if (w->recovering)
+        recover_begin(w); /* on_kept_all serves */
+    else
+        serve(w);
+    return 0;
+}
+
+static void
+worker_reload(struct proc *p)
+{
+    struct worker *w = p->self;
+
+    listener_renumber(w);
+    tls_contexts_load(w);
+    ping_policies_load(w);
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+        struct live *l;
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
+            continue;
+        l = live_of(w, c);
+        l->shaper = NULL;
+        if (l->host) {
+            l->host = conf_host_find(p->conf, conn_domain(c));
+            if (!l->host) {
+                l->host = &p->conf->hosts[0];
+                worker_begin(w, c);
+                stream_fail(w, c, STREAM_ERROR_HOST_GONE, NULL);
+                worker_commit(w);
+                continue;
+            }
+        }
+        shaper_choose(w, c);
+    }
+}
+
+static void
+on_stop_timer(struct loop_timer *t)
+{
+    struct worker *w = container_of(t, struct worker, stop_timer);
+
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state != STREAM_FREE && c->state != STREAM_CLOSED && live_of(w, c)->fd >= 0)
+            conn_close(w, c, "the service stops");
+    }
+    proc_stopped(w->proc, 0);
+}
+
+static void
+worker_stop(struct proc *p)
+{
+    struct worker *w = p->self;
+
+    w->stopping = true;
+    listener_close_all(w);
+    for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
+            continue;
+        worker_begin(w, c);
+        stream_fail(w, c, STREAM_ERROR_SYSTEM_SHUTDOWN, NULL);
+        worker_commit(w);
+    }
+    out_flush_all(w);
+    w->stop_timer.fn = on_stop_timer;
+    loop_timer_set(w->loop, &w->stop_timer, w->n_conns ? STOP_MS : 0);
+}
+
+static void
+worker_finish(struct proc *p)
+{
+    struct worker *w = p->self;
+
+    if (!w)
+        return;
+    list_del(&w->turn.node);
+    conn_reap(w);
+    tls_contexts_free(w);
+    xml_pool_free(&w->pool);
+    route_snapshot_fini(w->snapshot);
+    mem_free_p(w->snapshot);
+    arena_fini(&w->scratch);
+    buf_fini(&w->text);
+    buf_fini(&w->stanza_text);
+    slab_free_all(&w->slab);
+    for (size_t i = 0; i < ARRAY_LEN(w->live); i++)
+        mem_free_p(w->live[i]);
+    mem_free_p(w->free_index);
+    mem_free_p(w->garbage);
+    mem_free_p(w->dead);
+    mem_free_p(w->paused);
+    mem_free_p(w->ping);
+    mem_free(&p->self);
+}
+
+const struct proc_role_ops worker_ops = {
+    .role = PROC_WORKER,
+    .prepare = worker_prepare,
+    .start = worker_start,
+    .reload = worker_reload,
+    .stop = worker_stop,
+    .finish = worker_finish,
+    .handlers = handlers,
+};

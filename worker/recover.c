@@ -1,0 +1,240 @@
+/*
+ * recover.c -- going on where a predecessor died
+ *
+ * The slot says what had been committed, the kernel what had really been read and
+ * written: both counts of a direction differ by at most the one system call whose result
+ * the predecessor could not note any more. recv() had written straight into the buffer,
+ * so the difference is only added; what send() had taken is taken off the queue.
+ *
+ * A connection whose TLS records are OpenSSL's cannot go on: that state died. It is ended;
+ * so are handshakes under way.
+ */
+#include "worker/recover.h"
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#if defined(__linux__)
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#endif
+
+#include "worker/c2s.h"
+#include "worker/conn.h"
+#include "worker/in.h"
+#include "worker/out.h"
+#include "worker/session.h"
+#include "worker/shaper.h"
+#include "worker/tls.h"
+
+#if defined(__linux__)
+static struct tcp_info
+tcp_info(int fd)
+{
+    struct tcp_info info = { 0 };
+    socklen_t len = sizeof info;
+
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len);
+    return info;
+}
+
+/* The two counters are read by two calls: until the first one stands still between. */
+uint64_t
+recover_kernel_took(int fd)
+{
+    uint64_t acked;
+    int queued = 0;
+
+    do {
+        acked = tcp_info(fd).tcpi_bytes_acked;
+        ioctl(fd, SIOCOUTQ, &queued);
+    } while (tcp_info(fd).tcpi_bytes_acked != acked);
+    return acked + (uint64_t)queued;
+}
+
+uint64_t
+recover_kernel_gave(int fd)
+{
+    uint64_t received;
+    int queued = 0;
+
+    do {
+        received = tcp_info(fd).tcpi_bytes_received;
+        ioctl(fd, SIOCINQ, &queued);
+    } while (tcp_info(fd).tcpi_bytes_received != received);
+    return received - (uint64_t)queued;
+}
+#else
+uint64_t
+recover_kernel_took(int fd)
+{
+    (void)fd;
+    return 0;
+}
+
+uint64_t
+recover_kernel_gave(int fd)
+{
+    (void)fd;
+    return 0;
+}
+#endif
+
+void
+recover_begin(struct worker *w)
+{
+    w->recovering = true;
+    for (uint32_t i = 0; i < w->slot->conns_used; i += LIVE_BLOCK) {
+        w->live[i / LIVE_BLOCK] = mem_zalloc(LIVE_BLOCK * sizeof(struct live));
+        for (uint32_t k = 0; k < LIVE_BLOCK; k++)
+            w->live[i / LIVE_BLOCK][k].fd = -1;
+    }
+    proc_send(w->proc, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_KEEP_GIVE,
+            &(struct ipc_nothing){ 0 });
+}
+
+/* Compares with the kernel; false: the counts make no sense, the connection must end. */
+static bool
+reconcile(struct worker *w, struct conn *c, int fd)
+{
+    uint64_t took = recover_kernel_took(fd), gave = recover_kernel_gave(fd);
+    uint64_t sent = took - c->tx_total, got = gave - c->rx_total;
+    struct queue *q = c->tls == CONN_PLAIN && c->out.bytes > 0 ? &c->out : &c->wire;
+
+    if (took < c->tx_total || gave < c->rx_total || sent > q->bytes ||
+            (got > 0 && (!c->in || got > c->in->size - c->in->len)))
+        return false;
+    worker_begin(w, NULL);
+    SET(w, c->tx_total, took);
+    if (sent > 0)
+        out_drop(w, q, (size_t)sent);
+    SET(w, c->rx_total, gave);
+    if (got > 0)
+        SET(w, c->in->len, c->in->len + (uint32_t)got);
+    worker_commit(w);
+    return true;
+}
+
+/* Whether the state of the connection was all in the slot. */
+static bool
+can_go_on(const struct conn *c)
+{
+    switch ((enum stream_state)c->state) {
+    case STREAM_HEADER:
+    case STREAM_FEATURES:
+    case STREAM_BIND:
+    case STREAM_BIND_WAIT:
+    case STREAM_SASL:
+    case STREAM_SASL_WAIT:
+    case STREAM_OPEN:
+        return c->tls == CONN_PLAIN || c->tls_state;
+    case STREAM_FREE:
+    case STREAM_PROXY:
+    case STREAM_TLS:
+    case STREAM_CLOSING:
+    case STREAM_CLOSED:
+    case STREAM_STATES:
+        return false;
+    }
+    return false;
+}
+
+/* What waited for an answer that the predecessor may have had already. */
+static void
+go_on(struct worker *w, struct conn *c)
+{
+    if (c->state == STREAM_SASL_WAIT) {
+        sasl_on_timeout(w, c);
+    } else if (c->state == STREAM_BIND_WAIT) {
+        /* Asked again, the router answers the same. */
+        stream_enter(w, c, STREAM_BIND);
+        c2s_bind_again(w, c);
+    } else if (c->state == STREAM_OPEN) {
+        proc_count(w->proc, COUNTER_SESSIONS, 1);
+    }
+}
+
+void
+recover_conn(struct worker *w, uint64_t conn, int fd)
+{
+    struct conn *c = conn_find(w, conn);
+    struct live *l;
+
+    if (!c || live_of(w, c)->fd >= 0) {
+        struct ipc_conn release = { .conn = conn };
+
+        if (!c)
+            shutdown(fd, SHUT_RDWR);
+        close(fd);
+        if (!c)
+            proc_send(w->proc, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE,
+                    &release);
+        return;
+    }
+    l = live_of(w, c);
+    *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE | LIVE_READABLE,
+        .last_rx_s = w->now_s };
+    l->host = conf_host_find(w->proc->conf, conn_domain(c));
+    w->n_conns++;
+    proc_count(w->proc, COUNTER_CONNECTIONS, 1);
+    if (!can_go_on(c) || (c->jid && !l->host) || !reconcile(w, c, fd) ||
+            loop_add_fd(w->loop, fd, WORKER_CLASS_CONN,
+                    (uint64_t)c->generation << 22 | conn_index(w, c)) < 0) {
+        if (c->state == STREAM_OPEN)
+            proc_count(w->proc, COUNTER_SESSIONS, 1); /* uncounted by its end */
+        conn_close(w, c, "its state died with the worker process");
+        return;
+    }
+    if (c->state != STREAM_OPEN)
+        conn_deadline(w, c, w->proc->conf->negotiation_timeout_ms);
+    shaper_choose(w, c);
+    worker_begin(w, c);
+    go_on(w, c);
+    worker_commit(w);
+    out_dirty(w, c);
+    in_resume(w, c);
+}
+
+void
+recover_end(struct worker *w)
+{
+    unsigned kept = 0, lost = 0;
+
+    if (!w->recovering)
+        return;
+    w->recovering = false;
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state == STREAM_FREE) {
+            conn_record_free(w, c);
+        } else if (live_of(w, c)->fd < 0 && !(live_of(w, c)->flags & LIVE_DEAD)) {
+            conn_forget(w, c);
+            lost++;
+        } else {
+            kept++;
+        }
+    }
+    log_notice(NULL, "took over %u connections of the predecessor, %u were lost", kept, lost);
+}
+
+void
+recover_keeper(struct worker *w)
+{
+    ipc_addr keeper = ipc_addr_of(PROC_KEEPER, w->proc->slot);
+
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+        struct ipc_conn m = { .conn = conn_id(w, c) };
+        int fd;
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED || live_of(w, c)->fd < 0)
+            continue;
+        fd = fcntl(live_of(w, c)->fd, F_DUPFD_CLOEXEC, 0);
+        if (fd >= 0)
+            post_send_fd(w->proc->post, keeper, IPC_KEEP, &m, fd);
+    }
+}

@@ -1,0 +1,47 @@
+#ifndef WORKER_SESSION_H
+#define WORKER_SESSION_H
+
+#include "worker/worker.h"
+
+/*
+ * A session: a connection whose resource is bound (RFC 6121). All functions run within a
+ * transaction.
+ */
+
+/* Handler of stream.def for the state OPEN. */
+void session_on_stanza(struct worker *w, struct conn *c, struct xml_el *el);
+
+/*
+ * The end of a session, once: unavailable presence to whom it concerns, and the router
+ * forgets it. Does nothing for connections that carry none.
+ */
+void session_end(struct worker *w, struct conn *c);
+
+/* The router has committed a change of presence. */
+void session_on_present(
+        struct worker *w, struct conn *c, const struct ipc_route_present *m);
+
+/* Tells a new router what it must know of a session, or of a request to bind. */
+void session_resync(struct worker *w, struct conn *c);
+
+/* worker/presence.c: presence of a session to everybody (no `to`), and to somebody. */
+void presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el);
+void presence_directed(
+        struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to);
+void presence_end(struct worker *w, struct conn *c);
+
+/* worker/iq.c: requests to the server itself, and to accounts. */
+void iq_on_request(
+        struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to);
+
+/* worker/iq.c: asks the client whether it is there (XEP-0199). */
+void iq_ping(struct worker *w, struct conn *c);
+
+/* Writes a stanza for the client itself. */
+void session_send(struct worker *w, struct conn *c, const struct xml_el *el);
+
+/* Answers a stanza of the client with an error, where one may be sent. */
+void session_bounce(
+        struct worker *w, struct conn *c, const struct xml_el *el, enum stanza_error e);
+
+#endif

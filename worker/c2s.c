@@ -84,12 +84,11 @@ c2s_accepted(struct worker *w, struct conn *c)
 void
 c2s_begin(struct worker *w, struct conn *c)
 {
-    if (!conn_listener(w, c)->tls) {
-        stream_enter(w, c, STREAM_HEADER);
-        return;
-    }
-    stream_enter(w, c, STREAM_TLS);
-    if (tls_begin(w, c, NULL, true) < 0)
+    bool tls = conn_listener(w, c)->tls;
+
+    if (c->state == STREAM_PROXY)
+        stream_enter(w, c, tls ? STREAM_TLS : STREAM_HEADER);
+    if (tls && tls_begin(w, c, NULL, true) < 0)
         conn_close(w, c, "direct TLS without any certificate: check certfiles");
 }
 

@@ -85,7 +85,9 @@ accepted(struct worker *w, const struct listener *ln, int fd, const struct socka
     conf = &w->proc->conf->listeners[ln->index];
     socket_prepare(fd);
     c = conn_new(w, fd, ln->index, addr,
-            conf->use_proxy_protocol ? STREAM_PROXY : STREAM_HEADER);
+            conf->use_proxy_protocol ? STREAM_PROXY
+                    : conf->tls          ? STREAM_TLS
+                                         : STREAM_HEADER);
     if (!c)
         return;
     if (loop_add_fd(w->loop, fd, WORKER_CLASS_CONN,

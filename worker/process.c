@@ -3,7 +3,7 @@
  */
 #include "worker/process.h"
 
-#include <sys/socket.h>
+#include <errno.h>
 
 #include "worker/c2s.h"
 #include "worker/conn.h"

@@ -14,6 +14,7 @@
 #include <openssl/x509.h>
 #include <stdio.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "worker/certs.h"
 #include "worker/conn.h"

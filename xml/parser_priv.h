@@ -9,7 +9,7 @@
 #include "xml/parser.h"
 #include "xml/scope.h"
 
-/* What pool.c and parser.c share; nobody else includes it. */
+/* What pool.c, parser.c and builder.c share; nobody else includes it. */
 
 enum {
     XML_PARSER_MAGIC = 0x786d6c70,
@@ -75,7 +75,17 @@ void xml_parser_drop_expat(struct xml_parser *p);
  */
 struct xml_parser *xml_parser_account(struct xml_parser *p);
 
-/* parser.c: tells expat whom to call. */
+/* builder.c: tells expat whom to call. */
 void xml_parser_set_callbacks(struct xml_parser *p);
+
+/* Ends the stream with e, unless it has ended already. */
+void xml_parser_fail(struct xml_parser *p, enum xml_error e);
+
+/*
+ * Index of the token that expat is calling about, or of what it has not consumed yet.
+ */
+int64_t xml_parser_token_at(const struct xml_parser *p);
+
+bool xml_is_space(const char *s, size_t n);
 
 #endif

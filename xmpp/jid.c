@@ -217,47 +217,61 @@ dots_replace(char *s)
     }
 }
 
-/* One pass over an internationalised domain: labels to Unicode, then nameprep. */
+/* One pass over an internationalised domain: nameprep, and A-labels to Unicode. */
 static int
 idn_run(char buf[PREP_SIZE], struct str in)
 {
-    char *text = NULL, *ascii = NULL;
-    bool a_label;
-    int r = -EINVAL;
+    bool a_label = false;
+    char *text = NULL;
+    int r;
 
-    if (profile_run(buf, in, (Stringprep_profile_flags)0, stringprep_nameprep) < 0)
-        goto out;
+    r = profile_run(buf, in, (Stringprep_profile_flags)0, stringprep_nameprep);
+    if (r < 0)
+        return r;
     dots_replace(buf);
+    r = labels_check(str_from(buf), &a_label);
+    if (r < 0 || !a_label)
+        return r;
     if (idna_to_unicode_8z8z(buf, &text, IDNA_ALLOW_UNASSIGNED) != IDNA_SUCCESS)
-        goto out;
-    if (profile_run(buf, str_from(text), (Stringprep_profile_flags)0,
-                stringprep_nameprep) < 0)
-        goto out;
-    dots_replace(buf);
-    for (const char *c = buf; *c; c++)
-        if ((unsigned char)*c < 0x80 && !(classes[(unsigned char)*c] & DOMAIN))
-            goto out;
-    /* Whether each label fits into DNS, ToASCII tells. */
-    if (labels_check(str_from(buf), &a_label) < 0 || a_label ||
-            idna_to_ascii_8z(buf, &ascii, IDNA_ALLOW_UNASSIGNED) != IDNA_SUCCESS)
-        goto out;
-    r = 0;
-out:
+        return -EINVAL;
+    r = profile_run(
+            buf, str_from(text), (Stringprep_profile_flags)0, stringprep_nameprep);
     idn_free(text);
-    idn_free(ascii);
-    return r;
+    if (r < 0)
+        return r;
+    dots_replace(buf);
+    r = labels_check(str_from(buf), &a_label);
+    return r < 0 || a_label ? -EINVAL : 0;
 }
 
 static int
 idn_prep(struct arena *arena, struct str in, struct str *ret)
 {
-    char once[PREP_SIZE], twice[PREP_SIZE];
+    char once[PREP_SIZE], twice[PREP_SIZE], *ascii = NULL;
 
     if (idn_run(once, in) < 0 || idn_run(twice, str_from(once)) < 0 ||
             strcmp(once, twice) != 0 || strlen(once) > JID_PART_MAX)
         return -EINVAL;
+    for (const char *c = once; *c; c++)
+        if ((unsigned char)*c < 0x80 && !(classes[(unsigned char)*c] & DOMAIN))
+            return -EINVAL;
+    /* Whether each label fits into DNS, ToASCII tells. */
+    if (idna_to_ascii_8z(once, &ascii, IDNA_ALLOW_UNASSIGNED) != IDNA_SUCCESS)
+        return -EINVAL;
+    idn_free(ascii);
     *ret = str_dup(arena, str_from(once));
     return 0;
+}
+
+/* DNS has no longer names, and libidn takes its time for them. */
+static bool
+is_too_long_for_dns(struct str s)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s.n; i++)
+        n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+    return n > 253;
 }
 
 int
@@ -270,7 +284,7 @@ jid_prep_domain(struct arena *arena, struct str in, struct str *ret)
         return ipv6_prep(arena, in, ret);
     if (in.n > 1 && in.p[in.n - 1] == '.')
         in.n--; /* RFC 7622, 3.2 */
-    if (in.n == 0 || in.n > JID_PART_MAX)
+    if (in.n == 0 || in.n > JID_PART_MAX || is_too_long_for_dns(in))
         return -EINVAL;
     look = ascii_look(in, DOMAIN);
     if (look == FORBIDDEN)

@@ -36,8 +36,9 @@ int jid_make(struct arena *arena, struct str local, struct str domain,
 
 /*
  * The preparation of single parts, none of them may come out empty: nodeprep, nameprep
- * of a domain (with IDNA: labels in their Unicode form, lower case, no trailing dot;
- * IPv4, [IPv6]), resourceprep. 0 or -EINVAL; *ret may be a view of in.
+ * of a domain (with IDNA: labels in their Unicode form, lower case, no trailing dot, at
+ * most 253 characters; IPv4, [IPv6]), resourceprep. 0 or -EINVAL; *ret may be a view of
+ * in.
  */
 int jid_prep_local(struct arena *arena, struct str in, struct str *ret);
 int jid_prep_domain(struct arena *arena, struct str in, struct str *ret);

@@ -191,6 +191,17 @@ lengths(void **state)
             buf_fini(&text);
         }
     }
+    for (unsigned long_by = 0; long_by < 2; long_by++) { /* 253 fit into DNS */
+        struct buf text = { 0 };
+        struct jid jid;
+
+        for (unsigned i = 0; i < 126; i++)
+            buf_add_c(&text, "\xc3\xa4.");
+        buf_add_c(&text, long_by ? "bb" : "b");
+        assert_int_equal(
+                jid_parse(&arena, buf_str(&text), &jid), long_by ? -EINVAL : 0);
+        buf_fini(&text);
+    }
     {
         struct jid jid;
 

@@ -630,7 +630,7 @@ huge_tags_are_not_quadratic(void **state)
         seen_fini(&seen);
     }
     /* Quadratic would be 10^10 steps: many seconds. */
-    assert_true(clock_ms() - start < 2000);
+    assert_true(clock_ms() - start < 5000);
     buf_fini(&text);
 }
 

@@ -368,6 +368,7 @@ bind_ask(struct worker *w, struct conn *c, struct str resource)
         .resource = resource,
         .since_us = clock_wall_us(),
         .remote = str_from(conn_remote(c, remote)),
+        .flags = conn_route_flags(c),
     };
 
     SET(w, c->since_us, bind.since_us);

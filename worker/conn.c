@@ -167,6 +167,12 @@ conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE])
     return ret_text;
 }
 
+uint16_t
+conn_route_flags(const struct conn *c)
+{
+    return c->tls != CONN_PLAIN ? ROUTE_TLS : 0;
+}
+
 const struct log_ctx *
 conn_ctx(const struct worker *w, const struct conn *c)
 {

@@ -44,6 +44,9 @@ void conn_deadline(struct worker *w, struct conn *c, uint64_t ms);
 /* The client's address as text: "192.0.2.1:5222", "[2001:db8::1]:5222". */
 enum { CONN_REMOTE_SIZE = 64 };
 const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
+
+/* What others see of its session in the route table: enum route_flag. */
+uint16_t conn_route_flags(const struct conn *c);
 /* The same without the port. */
 const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
 /* For rules: the address as a sockaddr. */

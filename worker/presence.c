@@ -83,6 +83,7 @@ tell_router(struct worker *w, struct conn *c)
         .priority = c->priority,
         .bare = conn_bare(c),
         .presence = { c->presence, c->presence_n },
+        .flags = conn_route_flags(c),
     };
 
     SET(w, c->presence_serial, c->presence_serial + 1 ? c->presence_serial + 1 : 1);

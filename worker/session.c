@@ -257,6 +257,7 @@ session_resync(struct worker *w, struct conn *c)
         .priority = c->priority,
         .available = (c->flags & CONN_AVAILABLE) != 0,
         .presence = { c->presence, c->presence_n },
+        .flags = conn_route_flags(c),
         .serial = c->presence_serial,
     };
 

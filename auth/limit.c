@@ -185,6 +185,13 @@ limit_delay_ms(const struct limit *l, uint64_t key, uint64_t now_ms)
     return b && b->full_ms > free_ms ? b->full_ms - free_ms : 0;
 }
 
+bool
+limit_is_over(const struct limit *l, uint64_t key, uint64_t now_ms)
+{
+    return limit_delay_ms(l, key, now_ms) + l->params.interval_ms >
+           l->params.delay_max_ms;
+}
+
 size_t
 limit_n(const struct limit *l)
 {

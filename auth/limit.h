@@ -1,6 +1,7 @@
 #ifndef AUTH_LIMIT_H
 #define AUTH_LIMIT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -37,6 +38,12 @@ void limit_on_failure(struct limit *limit, uint64_t key, uint64_t now_ms);
 
 /* How long an answer must wait because of the failures up to now. 0: not at all. */
 uint64_t limit_delay_ms(const struct limit *limit, uint64_t key, uint64_t now_ms);
+
+/*
+ * Would one more failure be more than anybody may owe? Who is refused then fails no
+ * more often than once per interval in the long run, however many try at once.
+ */
+bool limit_is_over(const struct limit *limit, uint64_t key, uint64_t now_ms);
 
 size_t limit_n(const struct limit *limit);           /* keys in the table */
 uint64_t limit_n_evicted(const struct limit *limit); /* forgotten too early */

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 
+#include "conf/conf.h"
+
 static const struct {
     struct str name;
     enum mech_kind kind;
@@ -111,3 +113,47 @@ auth_mechanisms(const struct auth_policy *policy, bool tls, bool has_cb, bool sa
     }
     return offer;
 }
+
+static void
+policy_set_disabled(struct auth_policy *policy, const struct conf_strs *names)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        for (int m = 0; m < MECHS; m++) {
+            if (str_caseeq(names->at[i], mechs[m].name))
+                policy->disabled |= 1u << m;
+        }
+    }
+}
+
+/* conf's bits and ours stand in the same order. */
+static unsigned
+policy_types(uint32_t conf_bits)
+{
+    return (unsigned)conf_bits * CRED_BIT(CRED_PLAIN) / CONF_STORE_PLAIN;
+}
+
+void
+auth_policy_of(const struct conf_host *host, struct auth_policy *ret_policy)
+{
+    struct auth_policy p;
+
+    auth_policy_init(&p);
+    p.digest = (enum digest)host->auth_scram_hash;
+    if (host->auth_stored_password_types)
+        p.stored = policy_types(host->auth_stored_password_types);
+    else if (host->auth_password_format == CONF_PASSWORD_PLAIN)
+        p.stored = CRED_BIT(CRED_PLAIN);
+    else
+        p.stored = CRED_BIT(cred_type_of(p.digest));
+    p.hidden_in_sasl1 = policy_types(host->auth_password_types_hidden_in_sasl1);
+    p.downgrade_protection = !host->disable_sasl_scram_downgrade_protection;
+    policy_set_disabled(&p, &host->disable_sasl_mechanisms);
+    *ret_policy = p;
+}
+
+_Static_assert((int)CONF_SCRAM_SHA1 == (int)DIGEST_SHA1 &&
+                       (int)CONF_SCRAM_SHA512 == (int)DIGEST_SHA512,
+        "the hashes stand in the same order in conf/conf.h and auth/digest.def");
+_Static_assert(CONF_STORE_SCRAM_SHA512 / CONF_STORE_PLAIN ==
+                       (1 << CRED_SCRAM_SHA512) / (1 << CRED_PLAIN),
+        "the types stand in the same order in conf/conf.h and auth/mech.h");

@@ -44,6 +44,9 @@ test_delays(void **state)
     for (int i = 0; i < 1000; i++)
         limit_on_failure(l, key, 20000);
     assert_int_equal(limit_delay_ms(l, key, 20000), params.delay_max_ms);
+    assert_true(limit_is_over(l, key, 20000));
+    assert_true(limit_is_over(l, key, 20999));
+    assert_false(limit_is_over(l, key, 21000));
     assert_int_equal(limit_delay_ms(l, limit_key(l, STR("a"), STR("c")), 20000), 0);
     assert_int_equal(limit_n(l), 1);
     limit_free(&l);
@@ -89,6 +92,26 @@ test_addresses(void **state)
     limit_free(&l);
 }
 
+/* Somebody who tries all the time: the burst, the debt, and then one per interval. */
+static void
+test_in_the_long_run(void **state)
+{
+    struct limit *l = limit_new(&params);
+    unsigned n = 0;
+
+    (void)state;
+    for (uint64_t now = 1; now <= 100000; now++) {
+        for (int at_once = 0; at_once < 10; at_once++) {
+            if (limit_is_over(l, 1, now))
+                continue;
+            limit_on_failure(l, 1, now);
+            n++;
+        }
+    }
+    assert_in_range(n, 3 + 5 + 99, 3 + 5 + 100);
+    limit_free(&l);
+}
+
 /* A full table forgets the one whose last failure is the oldest. */
 static void
 test_bounded(void **state)
@@ -119,6 +142,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_delays),
         cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_in_the_long_run),
         cmocka_unit_test(test_bounded),
     };
 

@@ -91,6 +91,16 @@ xml_next(const struct xml_el *el, const char *name, const char *ns)
     return el ? first_that_is(el->next, name, ns) : NULL;
 }
 
+static struct xml_el *
+child_by_str(const struct xml_el *el, struct str name, const char *ns)
+{
+    struct xml_el *c = el->first;
+
+    while (c && !(c->name.n > 0 && eq(c->name, name) && (!ns || eq_c(c->ns, ns))))
+        c = c->next;
+    return c;
+}
+
 struct xml_el *
 xml_path(const struct xml_el *el, const char *ns, const char *path)
 {
@@ -98,10 +108,7 @@ xml_path(const struct xml_el *el, const char *ns, const char *path)
     struct xml_el *found = NULL;
 
     while (el && str_cut(&rest, '/', &step)) {
-        for (found = el->first; found; found = found->next)
-            if (found->name.n > 0 && eq(found->name, step) &&
-                    (!ns || eq_c(found->ns, ns)))
-                break;
+        found = child_by_str(el, step, ns);
         el = found;
     }
     return found;

@@ -184,6 +184,7 @@ ipv6_prep(struct arena *arena, struct str in, struct str *ret)
 {
     char text[INET6_ADDRSTRLEN + 2];
     struct in6_addr addr;
+    size_t n;
 
     if (in.n < 4 || in.n >= sizeof text || in.p[in.n - 1] != ']')
         return -EINVAL;
@@ -194,7 +195,9 @@ ipv6_prep(struct arena *arena, struct str in, struct str *ret)
     text[0] = '[';
     if (!inet_ntop(AF_INET6, &addr, text + 1, sizeof text - 2))
         return -EINVAL;
-    strcat(text, "]");
+    n = strlen(text);
+    text[n++] = ']';
+    text[n] = '\0';
     if (str_eq_c(in, text))
         *ret = in;
     else

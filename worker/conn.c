@@ -364,6 +364,7 @@ conn_empty(struct worker *w, struct conn *c)
     queue_free(w, &c->out);
     queue_free(w, &c->wire);
     slot_free(w, c->tls_state);
+    slot_free(w, c->bindings);
     slot_free(w, c->jid);
     slot_free(w, c->scopes);
     slot_free(w, c->lang);

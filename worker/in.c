@@ -275,37 +275,64 @@ text_handle(struct worker *w, struct conn *c)
     return !(l->flags & LIVE_DEAD);
 }
 
-/* The records that are there become text. */
+/* Ciphertext that has become text is dropped. */
+static void
+records_trim(struct worker *w, struct conn *c)
+{
+    if (!c->in)
+        return;
+    worker_begin(w, NULL);
+    chunk_trim(w, &c->in, w->read_chunk, c->in_done);
+    SET(w, c->in_done, 0);
+    worker_commit(w);
+}
+
+/* One record (or what OpenSSL has) becomes text: as tls_open() says. */
+static int
+record_to_text(struct worker *w, struct conn *c, size_t size)
+{
+    struct chunk *k;
+    int n;
+
+    worker_begin(w, NULL);
+    k = chunk_with_room(w, &c->plain, &w->plain_chunk, size);
+    if (k->size - k->len < size) /* the one lent is smaller than the largest record */
+        k = chunk_with_room(w, &c->plain, &w->plain_chunk, size);
+    n = tls_open(w, c, k->data + k->len, k->size - k->len);
+    if (n > 0)
+        SET(w, k->len, k->len + (uint32_t)n);
+    worker_commit(w);
+    return n;
+}
+
+/* The records that are there become text, and this is handled. */
 static bool
 records_handle(struct worker *w, struct conn *c)
 {
     struct live *l = live_of(w, c);
+    bool on = true;
+    int n = 0;
 
-    for (;;) {
-        struct chunk *k;
-        int n;
+    while (on) {
+        size_t size = tls_next_size(w, c);
 
-        worker_begin(w, NULL);
-        k = chunk_with_room(w, &c->plain, &w->plain_chunk, READ_LEAST);
-        n = tls_open(w, c, k->data + k->len, k->size - k->len);
+        n = size ? record_to_text(w, c, size) : 0;
+        if (n < 0 || (n == 0 && (size == 0 || !c->tls_state)))
+            break;
         if (n > 0)
-            SET(w, k->len, k->len + (uint32_t)n);
-        worker_commit(w);
-        if (n == 0 || n == -EPIPE) {
-            text_trim(w, c);
-            if (n == -EPIPE)
-                c2s_on_eof(w, c);
-            return !(l->flags & LIVE_DEAD);
-        }
-        if (n < 0) {
-            conn_close(w, c, "the TLS connection is broken");
-            return false;
-        }
-        if (!text_handle(w, c))
-            return false;
-        if (!may_read(w, c))
-            return false;
+            on = text_handle(w, c) && may_read(w, c);
     }
+    if (l->flags & LIVE_DEAD)
+        return false;
+    text_trim(w, c);
+    records_trim(w, c);
+    if (n == -EPIPE) {
+        c2s_on_eof(w, c);
+    } else if (n < 0) {
+        out_flush_all(w); /* the alert says why */
+        conn_close(w, c, "the TLS connection is broken");
+    }
+    return on && n >= 0 && !(l->flags & LIVE_DEAD);
 }
 
 static bool

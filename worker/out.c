@@ -118,6 +118,35 @@ out_add_wire(struct worker *w, struct conn *c, struct str bytes)
     out_dirty(w, c);
 }
 
+char *
+out_wire_room(struct worker *w, struct conn *c, size_t n)
+{
+    struct queue *q = &c->wire;
+    struct chunk *k = q->tail;
+
+    if (!k || k->size - k->len < n) {
+        struct chunk *next = chunk_new(w, n);
+
+        if (k)
+            SET(w, k->next, next);
+        else
+            SET(w, q->head, next);
+        SET(w, q->tail, next);
+        k = next;
+    }
+    return k->data + k->len;
+}
+
+void
+out_wire_added(struct worker *w, struct conn *c, size_t n)
+{
+    struct chunk *k = c->wire.tail;
+
+    SET(w, k->len, k->len + (uint32_t)n);
+    SET(w, c->wire.bytes, c->wire.bytes + (uint32_t)n);
+    out_dirty(w, c);
+}
+
 bool
 out_pending(const struct conn *c)
 {
@@ -138,6 +167,10 @@ out_seal(struct worker *w, struct conn *c)
         r = tls_seal(w, c, part);
         if (r == 0)
             out_drop(w, &c->out, part.n);
+    }
+    if (r == 0 && (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
+        tls_close(w, c);
+        SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
     }
     worker_commit(w);
     return r;

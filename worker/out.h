@@ -17,6 +17,10 @@ void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
 /* Records that are ready for the wire (TLS); likewise within a transaction. */
 void out_add_wire(struct worker *w, struct conn *c, struct str bytes);
 
+/* The same in place: room for n bytes in the queue c->wire; then how many there are. */
+char *out_wire_room(struct worker *w, struct conn *c, size_t n);
+void out_wire_added(struct worker *w, struct conn *c, size_t n);
+
 /* Takes n bytes off the front of a queue; likewise. */
 void out_drop(struct worker *w, struct queue *q, size_t n);
 

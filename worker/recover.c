@@ -6,8 +6,8 @@
  * the predecessor could not note any more. recv() had written straight into the buffer,
  * so the difference is only added; what send() had taken is taken off the queue.
  *
- * A connection whose TLS records are OpenSSL's cannot go on: that state died. It is ended;
- * so are handshakes under way.
+ * A connection whose TLS records are OpenSSL's (TLS 1.2, tls_takeover: false) cannot go
+ * on: that state died. It is ended; so are handshakes under way.
  */
 #include "worker/recover.h"
 
@@ -102,7 +102,7 @@ reconcile(struct worker *w, struct conn *c, int fd)
 {
     uint64_t took = recover_kernel_took(fd), gave = recover_kernel_gave(fd);
     uint64_t sent = took - c->tx_total, got = gave - c->rx_total;
-    struct queue *q = c->tls == CONN_PLAIN && c->out.bytes > 0 ? &c->out : &c->wire;
+    struct queue *q = c->tls == CONN_PLAIN ? &c->out : &c->wire;
 
     if (took < c->tx_total || gave < c->rx_total || sent > q->bytes ||
             (got > 0 && (!c->in || got > c->in->size - c->in->len)))
@@ -176,7 +176,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     }
     l = live_of(w, c);
     *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE | LIVE_READABLE,
-        .last_rx_s = w->now_s };
+        .last_rx_s = w->now_s, .fed = c->text_done };
     l->host = conf_host_find(w->proc->conf, conn_domain(c));
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);

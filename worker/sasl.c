@@ -134,6 +134,8 @@ succeed(struct worker *w, struct conn *c, const struct ipc_auth_result *result)
         return;
     }
     conn_set_jid(w, c, &jid);
+    slot_free(w, c->bindings);
+    SET(w, c->bindings, NULL);
     SET(w, c->flags, (c->flags | CONN_AUTHED) & ~(unsigned)CONN_HEADER_SENT);
     send_data(w, c, "success", result->data, result->data.n > 0);
     stream_enter(w, c, STREAM_HEADER);

@@ -36,6 +36,7 @@ conn_mark(struct slab *slab, const struct conn *c)
     queue_mark(slab, &c->out);
     queue_mark(slab, &c->wire);
     slab_mark(slab, c->tls_state);
+    slab_mark(slab, c->bindings);
     slab_mark(slab, c->jid);
     slab_mark(slab, c->scopes);
     slab_mark(slab, c->lang);

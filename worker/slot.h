@@ -53,6 +53,7 @@ enum conn_flag {
     CONN_CLOSE_SENT = 1 << 3, /* our </stream:stream> is in the queue */
     CONN_BOUND = 1 << 4,      /* the router knows it */
     CONN_TLS_PENDING = 1 << 5, /* <proceed/> is in the queue: the handshake comes next */
+    CONN_TLS_CLOSED = 1 << 7,    /* our close_notify is in the queue */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
 
@@ -78,10 +79,12 @@ struct conn {
     uint64_t rx_total, tx_total; /* bytes that the kernel gave us and took from us */
     struct chunk *in;    /* bytes received; under TLS 1.3 of ours: incomplete record */
     struct chunk *plain; /* under TLS: bytes received after decryption */
+    uint32_t in_done;    /* bytes of `in` that have become text */
     uint32_t text_done;  /* bytes of the text (plain or in) up to the last element's end */
     struct queue out;    /* bytes for the client; under TLS before encryption */
     struct queue wire;   /* under TLS: records ready to be sent */
-    struct tls_state *tls_state; /* keys of a record layer taken over from OpenSSL */
+    struct tls_state *tls_state; /* the record layer, taken over from OpenSSL */
+    struct tls_bindings *bindings; /* channel bindings, until SASL has succeeded */
     char *jid;           /* local@domain/resource, packed; lengths below */
     uint16_t local_n, domain_n, resource_n;
     uint16_t scopes_n;

@@ -7,6 +7,7 @@
  */
 #include "worker/tls.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
@@ -19,6 +20,9 @@
 #include "worker/certs.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/record.h"
+
+enum { TLS_READ_SIZE = 2048, RECORDS_PER_KEY = 1 << 23 /* AES-GCM: RFC 8446, 5.5 */ };
 
 #define CIPHERS_DEFAULT \
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!eNULL:!PSK:!SRP"
@@ -29,6 +33,8 @@ struct tls {
     struct worker *worker;
     struct conn *conn;
     bool direct;
+    uint8_t client_secret[RECORD_SECRET_MAX], server_secret[RECORD_SECRET_MAX];
+    size_t client_secret_n, server_secret_n;
 };
 
 struct tls_contexts {
@@ -90,6 +96,32 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigne
     return t->direct ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
+static size_t
+unhex(const char *hex, uint8_t *out, size_t size)
+{
+    size_t n = 0;
+    unsigned v;
+
+    while (n < size && sscanf(hex + 2 * n, "%2x", &v) == 1)
+        out[n++] = (uint8_t)v;
+    return n;
+}
+
+/* The secrets under which the records after the handshake are (7.1). */
+static void
+on_keylog(const SSL *ssl, const char *line)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+    const char *hex = strrchr(line, ' ');
+
+    if (!hex)
+        return;
+    if (strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0)
+        t->client_secret_n = unhex(hex + 1, t->client_secret, sizeof t->client_secret);
+    else if (strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0)
+        t->server_secret_n = unhex(hex + 1, t->server_secret, sizeof t->server_secret);
+}
+
 /* The same keys in all workers, and others after each start of the service. */
 static void
 set_ticket_keys(const struct worker *w, SSL_CTX *ctx)
@@ -148,6 +180,8 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"stanzad", 7);
     SSL_CTX_set_num_tickets(ctx, 1);
+    if (w->proc->conf->tls_takeover)
+        SSL_CTX_set_keylog_callback(ctx, on_keylog);
     set_ticket_keys(w, ctx);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_servername);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
@@ -259,22 +293,31 @@ tls_free(struct tls **pt)
         return;
     SSL_free(t->ssl);
     ERR_clear_error();
+    mem_wipe(t->client_secret, sizeof t->client_secret);
+    mem_wipe(t->server_secret, sizeof t->server_secret);
     mem_free(pt);
 }
 
-/* What OpenSSL has written goes into the slot, to be sent at the turn's end. */
-static void
+/*
+ * What OpenSSL has written goes into the slot, to be sent at the turn's end. Returns how
+ * many records that was.
+ */
+static unsigned
 drain(struct worker *w, struct conn *c, struct tls *t)
 {
+    unsigned records = 0;
     char *p;
     long n = BIO_get_mem_data(t->out, &p);
 
     if (n <= 0)
-        return;
+        return 0;
+    for (long at = 0; at + RECORD_HEADER <= n; records++)
+        at += RECORD_HEADER + ((uint8_t)p[at + 3] << 8 | (uint8_t)p[at + 4]);
     worker_begin(w, NULL);
     out_add_wire(w, c, (struct str){ p, (size_t)n });
     worker_commit(w);
     BIO_reset(t->out);
+    return records;
 }
 
 bool
@@ -283,7 +326,7 @@ tls_take_input(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
     struct chunk *k = c->in;
 
-    if (!k)
+    if (!k || c->tls_state)
         return true;
     if (!l->tls || BIO_write(l->tls->in, k->data, (int)k->len) != (int)k->len) {
         conn_close(w, c, "no TLS on this connection");
@@ -297,15 +340,71 @@ tls_take_input(struct worker *w, struct conn *c)
     return true;
 }
 
+static void bindings_read(SSL *ssl, struct tls_bindings *ret_cb);
+
+/* What the client sent behind its Finished, unread by OpenSSL, is ours to open. */
+static void
+take_back_input(struct worker *w, struct conn *c, struct tls *t)
+{
+    char *p;
+    long n = BIO_get_mem_data(t->in, &p);
+    struct chunk *k;
+
+    if (n <= 0)
+        return;
+    k = slot_alloc(w, sizeof *k + (size_t)n);
+    k->next = NULL;
+    k->size = (uint32_t)(slab_size(w->slab, k) - sizeof *k);
+    k->len = (uint32_t)n;
+    memcpy(k->data, p, (size_t)n);
+    SET(w, c->in, k);
+    SET(w, c->in_done, 0);
+}
+
+/*
+ * Takes the record layer over. The records that OpenSSL wrote after the client's Finished
+ * are session tickets: they were the first ones under the server's traffic keys.
+ */
+static void
+take_over(struct worker *w, struct conn *c, struct live *l, unsigned tickets)
+{
+    struct tls *t = l->tls;
+    enum record_cipher cipher;
+    struct tls_state *st;
+    uint8_t secret_size;
+
+    if (!w->proc->conf->tls_takeover || SSL_version(t->ssl) != TLS1_3_VERSION ||
+            record_cipher_from(SSL_get_cipher(t->ssl), &cipher, &secret_size) < 0 ||
+            t->client_secret_n != secret_size || t->server_secret_n != secret_size ||
+            SSL_pending(t->ssl) > 0)
+        return;
+    st = slot_alloc(w, sizeof *st);
+    memset(st, 0, sizeof *st);
+    st->cipher = (uint8_t)cipher;
+    st->secret_size = secret_size;
+    if (record_half_init(st, &st->rd, t->client_secret, 0) < 0 ||
+            record_half_init(st, &st->wr, t->server_secret, tickets) < 0) {
+        slab_free(w->slab, st);
+        return;
+    }
+    take_back_input(w, c, t);
+    SET(w, c->bindings, slot_alloc(w, sizeof *c->bindings));
+    bindings_read(t->ssl, c->bindings);
+    SET(w, c->tls_state, st);
+    tls_free(&l->tls);
+}
+
 int
 tls_handshake(struct worker *w, struct conn *c)
 {
-    struct tls *t = live_of(w, c)->tls;
+    struct live *l = live_of(w, c);
+    struct tls *t = l->tls;
     int r = SSL_do_handshake(t->ssl), e = SSL_get_error(t->ssl, r);
+    unsigned records = drain(w, c, t);
 
-    drain(w, c, t);
     if (r == 1) {
         SET(w, c->tls, SSL_version(t->ssl) == TLS1_3_VERSION ? CONN_TLS13 : CONN_TLS12);
+        take_over(w, c, l, records);
         return 1;
     }
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
@@ -317,12 +416,144 @@ tls_handshake(struct worker *w, struct conn *c)
     return -EPROTO;
 }
 
+static struct str
+next_record(const struct conn *c)
+{
+    struct str in = STR_NULL;
+    int n;
+
+    if (c->in)
+        in = (struct str){ c->in->data + c->in_done, c->in->len - c->in_done };
+    n = record_length(in);
+    if (n == 0 || (n > 0 && (size_t)n > in.n))
+        return STR_NULL;
+    return (struct str){ in.p, n < 0 ? 0 : (size_t)n };
+}
+
+size_t
+tls_next_size(struct worker *w, struct conn *c)
+{
+    struct str record;
+
+    (void)w;
+    if (!c->tls_state)
+        return TLS_READ_SIZE;
+    record = next_record(c);
+    return record.p ? record.n + 1 : 0; /* broken ones too: tls_open() will say so */
+}
+
+static int
+seal(struct worker *w, struct conn *c, enum record_type type, const void *p, size_t n)
+{
+    struct tls_state *st = c->tls_state;
+    char *at = out_wire_room(w, c, n + RECORD_OVERHEAD);
+    int len = record_seal(st, &st->wr, type, p, n, at);
+
+    if (len < 0)
+        return -EPROTO;
+    SET(w, st->wr.sequence, st->wr.sequence + 1);
+    out_wire_added(w, c, (size_t)len);
+    return 0;
+}
+
+/* The keys of a direction are replaced as a whole: by another state of the record layer. */
+static int
+update_keys(struct worker *w, struct conn *c, bool reading)
+{
+    struct tls_state *st = slot_alloc(w, sizeof *st), *old = c->tls_state;
+
+    *st = *old;
+    if (record_half_update(st, reading ? &st->rd : &st->wr) < 0) {
+        slab_free(w->slab, st);
+        return -EPROTO;
+    }
+    SET(w, c->tls_state, st);
+    slot_free(w, old);
+    return 0;
+}
+
+static int
+send_key_update(struct worker *w, struct conn *c)
+{
+    static const uint8_t message[5] = { 24, 0, 0, 1, 0 };
+    int r = seal(w, c, RECORD_HANDSHAKE, message, sizeof message);
+
+    return r < 0 ? r : update_keys(w, c, false);
+}
+
+static int
+fatal(struct worker *w, struct conn *c, uint8_t description)
+{
+    uint8_t alert[2] = { 2, description };
+
+    seal(w, c, RECORD_ALERT, alert, sizeof alert);
+    return -EPROTO;
+}
+
+/* 4.6.3: the only handshake message a client may send now, alone in its record. */
+static int
+on_key_update(struct worker *w, struct conn *c, const uint8_t *p, size_t n)
+{
+    int r;
+
+    if (n != 5 || p[0] != 24 || p[1] || p[2] || p[3] != 1)
+        return fatal(w, c, 10 /* unexpected_message */);
+    if (p[4] > 1)
+        return fatal(w, c, 47 /* illegal_parameter */);
+    r = update_keys(w, c, true);
+    if (r == 0 && p[4] == 1)
+        r = send_key_update(w, c);
+    return r;
+}
+
+static int
+on_alert(const uint8_t *p, size_t n)
+{
+    enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90 };
+
+    if (n != 2)
+        return -EPROTO;
+    return p[1] == CLOSE_NOTIFY ? -EPIPE : p[1] == USER_CANCELED ? 0 : -EPROTO;
+}
+
+static int
+open_own(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
+{
+    struct tls_state *st = c->tls_state;
+    struct str record = next_record(c);
+    uint8_t type = 0;
+    int len;
+
+    if (!record.p)
+        return 0;
+    if (record.n == 0)
+        return fatal(w, c, 10);
+    assert(n >= record.n);
+    len = record_open(st, &st->rd, record, ret_bytes, &type);
+    if (len < 0)
+        return fatal(w, c, 20 /* bad_record_mac */);
+    SET(w, st->rd.sequence, st->rd.sequence + 1);
+    SET(w, c->in_done, c->in_done + (uint32_t)record.n);
+    switch (type) {
+    case RECORD_DATA:
+        return len;
+    case RECORD_HANDSHAKE:
+        return on_key_update(w, c, (uint8_t *)ret_bytes, (size_t)len);
+    case RECORD_ALERT:
+        return on_alert((uint8_t *)ret_bytes, (size_t)len);
+    default:
+        return fatal(w, c, 10);
+    }
+}
+
 int
 tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
 {
     struct tls *t = live_of(w, c)->tls;
     int r, e;
 
+    if (c->tls_state)
+        return open_own(w, c, ret_bytes, n);
     if (!t)
         return -EPROTO;
     r = SSL_read(t->ssl, ret_bytes, n > INT32_MAX ? INT32_MAX : (int)n);
@@ -336,11 +567,31 @@ tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
     return e == SSL_ERROR_ZERO_RETURN ? -EPIPE : -EPROTO;
 }
 
+static int
+seal_own(struct worker *w, struct conn *c, struct str bytes)
+{
+    int r = 0;
+
+    while (bytes.n > 0 && r == 0) {
+        size_t n = bytes.n < RECORD_PLAIN_MAX ? bytes.n : RECORD_PLAIN_MAX;
+
+        if (c->tls_state->wr.sequence >= RECORDS_PER_KEY) /* 5.5 */
+            r = send_key_update(w, c);
+        if (r == 0)
+            r = seal(w, c, RECORD_DATA, bytes.p, n);
+        bytes.p += n;
+        bytes.n -= n;
+    }
+    return r;
+}
+
 int
 tls_seal(struct worker *w, struct conn *c, struct str bytes)
 {
     struct tls *t = live_of(w, c)->tls;
 
+    if (c->tls_state)
+        return seal_own(w, c, bytes);
     while (bytes.n > 0) {
         int r = t ? SSL_write(t->ssl, bytes.p, (int)bytes.n) : -1;
 
@@ -358,13 +609,16 @@ tls_seal(struct worker *w, struct conn *c, struct str bytes)
 void
 tls_close(struct worker *w, struct conn *c)
 {
+    static const uint8_t close_notify[2] = { 1, 0 };
     struct tls *t = live_of(w, c)->tls;
 
-    if (!t)
-        return;
-    SSL_shutdown(t->ssl);
-    ERR_clear_error();
-    drain(w, c, t);
+    if (c->tls_state) {
+        seal(w, c, RECORD_ALERT, close_notify, sizeof close_notify);
+    } else if (t) {
+        SSL_shutdown(t->ssl);
+        ERR_clear_error();
+        drain(w, c, t);
+    }
 }
 
 /* RFC 5929, 4.1: the digest of the certificate's signature, SHA-256 for weaker ones. */
@@ -374,14 +628,34 @@ endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
     X509 *cert = SSL_get_certificate(ssl);
     const EVP_MD *md = EVP_sha256();
     unsigned n = 0;
-    int digest_nid;
+    int nid;
 
-    if (!cert || !X509_get_signature_info(cert, &digest_nid, NULL, NULL, NULL))
+    if (!cert || !X509_get_signature_info(cert, &nid, NULL, NULL, NULL))
         return 0;
-    if (digest_nid != NID_undef && digest_nid != NID_md5 && digest_nid != NID_sha1 &&
-            EVP_get_digestbynid(digest_nid))
-        md = EVP_get_digestbynid(digest_nid);
+    if (nid != NID_undef && nid != NID_md5 && nid != NID_sha1 && EVP_get_digestbynid(nid))
+        md = EVP_get_digestbynid(nid);
     return X509_digest(cert, md, (unsigned char *)ret_digest, &n) == 1 ? n : 0;
+}
+
+static void
+bindings_read(SSL *ssl, struct tls_bindings *ret_cb)
+{
+    *ret_cb = (struct tls_bindings){ 0 };
+    ret_cb->endpoint_n = endpoint_digest(ssl, ret_cb->endpoint);
+    if (SSL_version(ssl) == TLS1_3_VERSION) {
+        if (SSL_export_keying_material(ssl, (unsigned char *)ret_cb->exporter,
+                    sizeof ret_cb->exporter, "EXPORTER-Channel-Binding", 24,
+                    (const unsigned char *)"", 0, 1) == 1)
+            ret_cb->exporter_n = sizeof ret_cb->exporter;
+    } else if (SSL_get_extms_support(ssl) == 1) {
+        /* The client's Finished, or the server's when the session was resumed. */
+        size_t n = SSL_session_reused(ssl)
+                ? SSL_get_finished(ssl, ret_cb->unique, sizeof ret_cb->unique)
+                : SSL_get_peer_finished(ssl, ret_cb->unique, sizeof ret_cb->unique);
+
+        ret_cb->unique_n = n <= sizeof ret_cb->unique ? n : 0;
+    }
+    ERR_clear_error();
 }
 
 void
@@ -390,23 +664,10 @@ tls_get_bindings(struct worker *w, struct conn *c, struct tls_bindings *ret_cb)
     struct tls *t = live_of(w, c)->tls;
 
     *ret_cb = (struct tls_bindings){ 0 };
-    if (!t)
-        return;
-    ret_cb->endpoint_n = endpoint_digest(t->ssl, ret_cb->endpoint);
-    if (SSL_version(t->ssl) == TLS1_3_VERSION) {
-        if (SSL_export_keying_material(t->ssl, (unsigned char *)ret_cb->exporter,
-                    sizeof ret_cb->exporter, "EXPORTER-Channel-Binding", 24,
-                    (const unsigned char *)"", 0, 1) == 1)
-            ret_cb->exporter_n = sizeof ret_cb->exporter;
-    } else if (SSL_get_extms_support(t->ssl) == 1) {
-        /* The client's Finished, or the server's when the session was resumed. */
-        size_t n = SSL_session_reused(t->ssl)
-                ? SSL_get_finished(t->ssl, ret_cb->unique, sizeof ret_cb->unique)
-                : SSL_get_peer_finished(t->ssl, ret_cb->unique, sizeof ret_cb->unique);
-
-        ret_cb->unique_n = n <= sizeof ret_cb->unique ? n : 0;
-    }
-    ERR_clear_error();
+    if (c->bindings)
+        *ret_cb = *c->bindings;
+    else if (t)
+        bindings_read(t->ssl, ret_cb);
 }
 
 const char *
@@ -415,8 +676,10 @@ tls_describe(struct worker *w, struct conn *c)
     static char text[80];
     struct tls *t = live_of(w, c)->tls;
 
+    if (c->tls_state)
+        return record_cipher_name((enum record_cipher)c->tls_state->cipher);
     if (!t)
-        return "none";
+        return "no TLS";
     snprintf(text, sizeof text, "%s %s", SSL_get_version(t->ssl), SSL_get_cipher(t->ssl));
     return text;
 }

@@ -28,8 +28,12 @@ bool tls_take_input(struct worker *w, struct conn *c);
 /* 1: done; 0: more is needed; -errno: failed, an alert is in the queue. */
 int tls_handshake(struct worker *w, struct conn *c);
 
+/* How much room tls_open() needs for the next record; 0: it is not complete. */
+size_t tls_next_size(struct worker *w, struct conn *c);
+
 /*
- * Decrypts up to n bytes. > 0: so many; 0: more input is needed; -EPIPE: the client has
+ * Decrypts up to n bytes, within a transaction. > 0: so many; 0: more input is needed (or a
+ * record brought no text: ask again while tls_next_size() is not 0); -EPIPE: the client has
  * closed its side; -EPROTO: broken.
  */
 int tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n);

@@ -1,0 +1,207 @@
+/*
+ * record.c -- TLS 1.3 records (RFC 8446, 5 and 7)
+ *
+ * AEADs are OpenSSL's. Contexts are kept per process and get the key with each record:
+ * a connection then holds no OpenSSL object at all.
+ */
+#include "worker/record.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <openssl/core_names.h>
+#include <openssl/evp.h>
+#include <openssl/kdf.h>
+#include <openssl/params.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+static const struct cipher {
+    const char *tls_name, *evp_name, *digest;
+    uint8_t secret_size, key_size;
+} ciphers[RECORD_CIPHERS] = {
+    [RECORD_AES_128_GCM] = { "TLS_AES_128_GCM_SHA256", "AES-128-GCM", "SHA256", 32, 16 },
+    [RECORD_AES_256_GCM] = { "TLS_AES_256_GCM_SHA384", "AES-256-GCM", "SHA384", 48, 32 },
+    [RECORD_CHACHA20] = { "TLS_CHACHA20_POLY1305_SHA256", "ChaCha20-Poly1305", "SHA256", 32,
+            32 },
+};
+
+int
+record_cipher_from(
+        const char *name, enum record_cipher *ret_cipher, uint8_t *ret_secret_size)
+{
+    for (enum record_cipher c = 0; c < RECORD_CIPHERS; c++) {
+        if (name && strcmp(name, ciphers[c].tls_name) == 0) {
+            *ret_cipher = c;
+            *ret_secret_size = ciphers[c].secret_size;
+            return 0;
+        }
+    }
+    return -ENOTSUP;
+}
+
+const char *
+record_cipher_name(enum record_cipher cipher)
+{
+    return cipher < RECORD_CIPHERS ? ciphers[cipher].tls_name : "unknown";
+}
+
+/* 7.1 */
+static int
+hkdf_expand_label(const struct tls_state *st, const uint8_t *secret, const char *label,
+        uint8_t *out, size_t n)
+{
+    static EVP_KDF_CTX *ctx;
+    uint8_t info[64];
+    size_t label_n = strlen(label);
+    int mode = EVP_KDF_HKDF_MODE_EXPAND_ONLY;
+    char digest[8];
+    OSSL_PARAM p[5];
+
+    if (!ctx) {
+        EVP_KDF *kdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
+
+        ctx = EVP_KDF_CTX_new(kdf);
+        EVP_KDF_free(kdf);
+        if (!ctx)
+            return -EIO;
+    }
+    info[0] = (uint8_t)(n >> 8);
+    info[1] = (uint8_t)n;
+    info[2] = (uint8_t)(label_n + 6);
+    memcpy(info + 3, "tls13 ", 6);
+    memcpy(info + 9, label, label_n);
+    info[9 + label_n] = 0;
+    memcpy(digest, ciphers[st->cipher].digest, 7);
+    p[0] = OSSL_PARAM_construct_int("mode", &mode);
+    p[1] = OSSL_PARAM_construct_utf8_string("digest", digest, 0);
+    p[2] = OSSL_PARAM_construct_octet_string(
+            "key", (void *)(uintptr_t)secret, st->secret_size);
+    p[3] = OSSL_PARAM_construct_octet_string("info", info, label_n + 10);
+    p[4] = OSSL_PARAM_construct_end();
+    return EVP_KDF_derive(ctx, out, n, p) > 0 ? 0 : -EIO;
+}
+
+int
+record_half_init(const struct tls_state *st, struct record_half *h, const uint8_t *secret,
+        uint64_t sequence)
+{
+    int r;
+
+    memmove(h->secret, secret, st->secret_size);
+    h->sequence = sequence;
+    r = hkdf_expand_label(st, h->secret, "key", h->key, ciphers[st->cipher].key_size);
+    if (r == 0)
+        r = hkdf_expand_label(st, h->secret, "iv", h->iv, sizeof h->iv);
+    return r;
+}
+
+int
+record_half_update(const struct tls_state *st, struct record_half *h)
+{
+    uint8_t next[RECORD_SECRET_MAX];
+    int r = hkdf_expand_label(st, h->secret, "traffic upd", next, st->secret_size);
+
+    if (r == 0)
+        r = record_half_init(st, h, next, 0);
+    mem_wipe(next, sizeof next);
+    return r;
+}
+
+/* One context per cipher and direction; the key comes with each record. */
+static EVP_CIPHER_CTX *
+cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
+{
+    static EVP_CIPHER_CTX *contexts[RECORD_CIPHERS][2];
+    EVP_CIPHER_CTX *ctx = contexts[st->cipher][seal];
+    uint8_t nonce[12];
+
+    memcpy(nonce, h->iv, sizeof nonce);
+    for (int i = 0; i < 8; i++)
+        nonce[4 + i] ^= (uint8_t)(h->sequence >> (56 - 8 * i));
+    if (!ctx) {
+        EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, ciphers[st->cipher].evp_name, NULL);
+
+        ctx = EVP_CIPHER_CTX_new();
+        if (!ctx || EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, seal, NULL) != 1) {
+            EVP_CIPHER_free(cipher);
+            EVP_CIPHER_CTX_free(ctx);
+            return NULL;
+        }
+        EVP_CIPHER_free(cipher);
+        contexts[st->cipher][seal] = ctx;
+    }
+    return EVP_CipherInit_ex2(ctx, NULL, h->key, nonce, seal, NULL) == 1 ? ctx : NULL;
+}
+
+int
+record_seal(const struct tls_state *st, const struct record_half *h, enum record_type type,
+        const void *plain, size_t n, void *ret_record)
+{
+    EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 1);
+    uint8_t *record = ret_record, inner = (uint8_t)type;
+    size_t len = n + 1 + RECORD_TAG;
+    int part, done = 0;
+
+    assert(n <= RECORD_PLAIN_MAX);
+    record[0] = RECORD_DATA;
+    record[1] = record[2] = 3;
+    record[3] = (uint8_t)(len >> 8);
+    record[4] = (uint8_t)len;
+    if (!ctx || EVP_CipherUpdate(ctx, NULL, &part, record, RECORD_HEADER) != 1)
+        return -EIO;
+    if (n > 0) {
+        if (EVP_CipherUpdate(ctx, record + RECORD_HEADER, &part, plain, (int)n) != 1)
+            return -EIO;
+        done = part;
+    }
+    if (EVP_CipherUpdate(ctx, record + RECORD_HEADER + done, &part, &inner, 1) != 1)
+        return -EIO;
+    done += part;
+    if (EVP_CipherFinal_ex(ctx, record + RECORD_HEADER + done, &part) != 1 ||
+            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG,
+                    record + RECORD_HEADER + n + 1) != 1)
+        return -EIO;
+    return (int)(RECORD_HEADER + len);
+}
+
+int
+record_length(struct str in)
+{
+    const uint8_t *p = (const uint8_t *)in.p;
+    unsigned len;
+
+    if (in.n < RECORD_HEADER)
+        return 0;
+    len = (unsigned)p[3] << 8 | p[4];
+    /* 5.1: after the handshake everything is protected, and so looks like data. */
+    if (p[0] != RECORD_DATA || p[1] != 3 || p[2] != 3 || len > RECORD_CIPHER_MAX ||
+            len < RECORD_TAG + 1)
+        return -EPROTO;
+    return (int)(RECORD_HEADER + len);
+}
+
+int
+record_open(const struct tls_state *st, const struct record_half *h, struct str record,
+        void *ret_plain, uint8_t *ret_type)
+{
+    EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 0);
+    const uint8_t *p = (const uint8_t *)record.p;
+    uint8_t *plain = ret_plain, tag[RECORD_TAG];
+    int n = (int)record.n - RECORD_HEADER - RECORD_TAG, part, done;
+
+    if (n < 1 || !ctx)
+        return -EBADMSG;
+    memcpy(tag, p + RECORD_HEADER + n, RECORD_TAG);
+    if (EVP_CipherUpdate(ctx, NULL, &part, p, RECORD_HEADER) != 1 ||
+            EVP_CipherUpdate(ctx, plain, &done, p + RECORD_HEADER, n) != 1 ||
+            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RECORD_TAG, tag) != 1 ||
+            EVP_CipherFinal_ex(ctx, plain + done, &part) != 1)
+        return -EBADMSG;
+    while (n > 0 && plain[n - 1] == 0) /* padding (5.4) */
+        n--;
+    if (n == 0 || --n > RECORD_PLAIN_MAX)
+        return -EBADMSG;
+    *ret_type = plain[n];
+    return n;
+}

@@ -58,7 +58,7 @@ class Server:
         self.n_test = 0
         self.cluster, self.database = cluster, database
         self.workers = workers
-        self.expected_reports = 0
+        self.reports_from = 0
         os.makedirs(self.dir)
         for path in (directory, self.dir):
             os.chmod(path, 0o755)
@@ -201,11 +201,15 @@ class Server:
         return names
 
     def check_reports(self):
-        text = self.stderr()
+        text = self.log()[self.reports_from:]
         if REPORT.search(text):
             start = REPORT.search(text).start()
             report = text[max(0, start - 500):start + 6000]
             raise AssertionError(f"a sanitizer complained:\n{symbolize(report)}")
+
+    def forget_reports(self):
+        """After a crash that the test itself caused."""
+        self.reports_from = len(self.log())
 
     # What it says
 
@@ -256,6 +260,13 @@ class Server:
 
     def worker_connections(self):
         return {p["slot"]: p["connections"] for p in self.processes("worker")}
+
+    def counter(self, name):
+        """One of proc/counter.def, summed over all processes."""
+        found = [c["value"] for c in json.loads(self.ctl("counters", "--json"))
+                 if c["counter"] == name]
+        assert found, f"no counter {name}"
+        return sum(found)
 
     # Accounts and streams
 

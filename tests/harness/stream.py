@@ -45,6 +45,7 @@ class Stream:
         self.sock = self.tls = self.reader = None
         self.header = self.features = None
         self.events = []
+        self.unread = b""
         self.closed = self.close_notify_seen = self.footer_sent = False
         self.ids = 0
         self.received = b""  # everything since the last stream header was sent
@@ -155,14 +156,17 @@ class Stream:
         """("open"|"element"|"close"|"end", element)"""
         end = time.monotonic() + (timeout or self.patience)
         while not self.events:
-            if self.closed:
-                return ("end", None)
-            data = self.read_some(end)
-            if data:
-                self.received += data
-                self.reader.feed(data)
+            if self.unread:
+                # No further than one tag: what follows may belong to a new document.
+                piece, tag, self.unread = self.unread.partition(b">")
+                self.received += piece + tag
+                self.reader.feed(piece + tag)
                 self.events += self.reader.events
                 self.reader.events = []
+            elif self.closed:
+                return ("end", None)
+            else:
+                self.unread = self.read_some(end)
         return self.events.pop(0)
 
     def next(self, timeout=None):
@@ -256,6 +260,11 @@ class Stream:
 
     def restart(self):
         """Forgets the old stream: the next bytes are a new document."""
+        assert not self.unread, f"left from the old stream: {self.unread}"
+        self.restart_reading()
+
+    def restart_reading(self):
+        """Likewise, for a test that has sent its new header before."""
         assert not self.events, f"left from the old stream: {self.events}"
         self.reader = xml.Reader()
         self.received = b""

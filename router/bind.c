@@ -200,7 +200,7 @@ bind_new(struct table *t, const struct ipc_route_bind *m, uint32_t epoch,
     commit(t, &s, old ? old->conn : 0, ret);
 }
 
-/* Takes in a session that the table has; it may know more than the worker, or less. */
+/* Takes in a session that the table has: what the worker says is right. */
 static void
 confirm(struct table *t, const struct ipc_route_bind *m,
         const struct table_session *old, uint32_t epoch, struct bind_outcome *out)
@@ -220,14 +220,9 @@ confirm(struct table *t, const struct ipc_route_bind *m,
         table_remove(t, m->bare, other->conn);
     }
     copy_presence(&s, m);
-    if ((int32_t)(old->serial - m->serial) >= 0) {
-        /* We had committed a presence whose answer the worker has not seen yet. */
-        s.priority = old->priority;
-        s.available = old->available;
-        s.was_available = old->was_available;
-        s.serial = old->serial;
-        s.presence = old->presence;
-    }
+    /* The same presence again, or one that died on its way to us. */
+    s.was_available = s.serial == old->serial ? old->was_available : old->available;
+    out->was_available = s.was_available;
     out->status = ROUTE_OK;
     if (str_eq(s.resource, old->resource) && str_eq(s.remote, old->remote) &&
             str_eq(s.presence, old->presence) && s.since_us == old->since_us &&
@@ -247,6 +242,7 @@ bind_again(struct table *t, const struct ipc_route_bind *m, uint32_t epoch,
     ret->status = ROUTE_DENIED;
     ret->resource = m->resource;
     ret->n_ended = 0;
+    ret->was_available = false;
     if (!request_makes_sense(m) || m->resource.n == 0)
         return;
     siblings.n = table_sessions(t, m->bare, siblings.at, ROUTE_RESOURCES_MAX);

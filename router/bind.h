@@ -13,6 +13,7 @@ struct bind_outcome {
     uint64_t
             ended[ROUTE_RESOURCES_MAX + 1]; /* connections; they are out of the table */
     unsigned n_ended;
+    bool was_available; /* of bind_again: before the presence that it brought */
 };
 
 /*

@@ -84,6 +84,16 @@ session_end(struct router *r, uint64_t conn, bool no_room)
 }
 
 static void
+answer_present(struct router *r, ipc_addr to, uint64_t conn, uint32_t serial, bool was)
+{
+    struct ipc_route_present present = {
+        .conn = conn, .serial = serial, .was_available = was
+    };
+
+    proc_send(r->p, to, IPC_ROUTE_PRESENT, &present);
+}
+
+static void
 on_bind(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct router *r = router_of(ctx);
@@ -110,6 +120,8 @@ on_bind(void *ctx, ipc_addr from, const void *msg, int *fd)
 
         proc_count(r->p, COUNTER_ROUTE_BINDS, 1);
         proc_send(r->p, from, IPC_ROUTE_BOUND, &bound);
+    } else if (out->status == ROUTE_OK && m->serial != 0) {
+        answer_present(r, from, m->conn, m->serial, out->was_available);
     }
 }
 
@@ -121,16 +133,6 @@ on_unbind(void *ctx, ipc_addr from, const void *msg, int *fd)
     (void)fd;
     if (owns(from, m->conn))
         table_remove(router_of(ctx)->table, m->bare, m->conn);
-}
-
-static void
-answer_present(struct router *r, ipc_addr to, uint64_t conn, uint32_t serial, bool was)
-{
-    struct ipc_route_present present = {
-        .conn = conn, .serial = serial, .was_available = was
-    };
-
-    proc_send(r->p, to, IPC_ROUTE_PRESENT, &present);
 }
 
 static void

@@ -43,8 +43,8 @@ enum route_flag {
     ROUTE_ROSTER = 1 << 3,    /* asked for its roster: gets pushes (RFC 6121, 2.1.6) */
     ROUTE_DETACHED = 1 << 4,  /* without connection, can be resumed (XEP-0198) */
     ROUTE_BLOCKLIST = 1 << 5, /* asked for its block list: gets pushes (XEP-0191) */
-    ROUTE_TLS = 1 << 6,       /* its client connection is encrypted; for administrators */
-    ROUTE_USER_1 = 1 << 14,   /* free for modules */
+    ROUTE_TLS = 1 << 6,     /* its client connection is encrypted; for administrators */
+    ROUTE_USER_1 = 1 << 14, /* free for modules */
     ROUTE_USER_2 = 1 << 15
 };
 

@@ -18,11 +18,13 @@
  * is one. Not answered.
  *
  * ROUTE_SYNC (to a worker) asks for all of its sessions: for each one a ROUTE_BIND with
- * resync = 1 (resource, flags, and the last presence that was answered, with its
- * serial), not answered; SESSION_END comes if it lost its resource to another one. Then
- * all requests that wait for an answer once more, in order; then ROUTE_SYNCED with the
- * value of ROUTE_SYNC. Sessions of the worker that it did not name are removed then.
- * The router asks at its start; a worker that was started again asks to be asked, with
+ * resync = 1 (its resource, flags, last presence and the serial of that). It has no
+ * ROUTE_BOUND, but when there was a presence it is answered by ROUTE_PRESENT, as if
+ * that had come alone: so one that was lost on its way, or its answer, is made up for.
+ * A session that lost its resource to another one gets SESSION_END. Then ROUTE_SYNCED
+ * with the value of ROUTE_SYNC: sessions of the worker that it did not name are removed
+ * now. ROUTE_BINDs that wait for an answer are sent once more, before or after. The
+ * router asks at its start; a worker that was started again asks to be asked, with
  * ROUTE_RESYNC, when it has taken over its slot.
  *
  * PROC_CALL: "sessions" (how many), "table" (lines "name number").

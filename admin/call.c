@@ -3,9 +3,9 @@
  *
  * A question is a number and a timer. A process that dies keeps its mailbox, so its
  * successor answers what was asked before, and the caller only waits a little longer;
- * one that never answers is what the timer is for. Answers whose question is not waiting any
- * more are dropped. Numbers start anywhere, so that an answer to this process's
- * predecessor is not taken for one of ours.
+ * one that never answers is what the timer is for. Answers whose question is not
+ * waiting any more are dropped. Numbers start anywhere, so that an answer to this
+ * process's predecessor is not taken for one of ours.
  */
 #include "admin/call.h"
 
@@ -24,8 +24,8 @@ struct call {
 };
 
 /*
- * A question to the database is the sql client's until it is answered, so it outlives its
- * request, which it then does not know any more.
+ * A question to the database is the sql client's until it is answered, so it outlives
+ * its request, which it then does not know any more.
  */
 struct sql_question {
     struct list of_request;
@@ -45,9 +45,9 @@ call_end(struct call *call)
 void
 call_cancel(struct request *rq)
 {
-    list_for_safe(node, &rq->calls)
-        call_end(list_entry(node, struct call, of_request));
-    list_for_safe(node, &rq->sql_questions) {
+    list_for_safe(node, &rq->calls) call_end(list_entry(node, struct call, of_request));
+    list_for_safe(node, &rq->sql_questions)
+    {
         list_entry(node, struct sql_question, of_request)->rq = NULL;
         list_del(node);
     }
@@ -63,9 +63,11 @@ on_timeout(struct loop_timer *timer)
     struct buf text = { 0 };
 
     buf_addf(&text, "%s %u did not answer within %u seconds",
-            proc_role_name(ipc_addr_role(to)), ipc_addr_slot(to), rq->timeout_ms / 1000);
+            proc_role_name(ipc_addr_role(to)), ipc_addr_slot(to),
+            rq->timeout_ms / 1000);
     call_end(call);
-    fn(rq, to, &(struct ipc_reply){ .status = IPC_UNAVAILABLE, .text = buf_str(&text) });
+    fn(rq, to,
+            &(struct ipc_reply){ .status = IPC_UNAVAILABLE, .text = buf_str(&text) });
     buf_fini(&text);
 }
 
@@ -106,7 +108,8 @@ call_start(struct request *rq, ipc_addr to, enum ipc_type type, const char *name
 static struct call *
 call_find(struct admin *admin, ipc_addr from, uint64_t id)
 {
-    list_for(node, &admin->calls) {
+    list_for(node, &admin->calls)
+    {
         struct call *call = list_entry(node, struct call, node);
 
         if (call->id == id && call->to == from)
@@ -146,12 +149,17 @@ on_sql_done(void *arg, const struct sql_result *result)
 }
 
 void
-call_sql(struct request *rq, struct str host, enum sql_op op, const struct sql_value *param,
-        size_t n_params, call_sql_fn fn)
+call_sql(struct request *rq, struct str host, enum sql_op op,
+        const struct sql_value *param, size_t n_params, call_sql_fn fn)
 {
     struct sql_question *q = mem_zalloc(sizeof *q);
-    struct sql_call call = { .op = op, .host = host, .timeout_ms = rq->timeout_ms,
-        .param = param, .n_params = n_params, .done = on_sql_done, .arg = q };
+    struct sql_call call = { .op = op,
+        .host = host,
+        .timeout_ms = rq->timeout_ms,
+        .param = param,
+        .n_params = n_params,
+        .done = on_sql_done,
+        .arg = q };
 
     q->rq = rq;
     q->fn = fn;

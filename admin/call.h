@@ -9,12 +9,14 @@
  * request's time-out, one with IPC_UNAVAILABLE and a text that says who was silent. A
  * request that ends takes its questions with it: fn is not called any more then.
  */
-typedef void (*call_fn)(struct request *rq, ipc_addr from, const struct ipc_reply *reply);
+typedef void (*call_fn)(
+        struct request *rq, ipc_addr from, const struct ipc_reply *reply);
 
 void call_start(struct request *rq, ipc_addr to, enum ipc_type type, const char *name,
         const struct str *arg, size_t n_args, call_fn fn);
 
-/* A question to the database of one host (sql/sql.h); the result is there during the call. */
+/* A question to the database of one host (sql/sql.h); the result is there during the
+ * call. */
 typedef void (*call_sql_fn)(struct request *rq, const struct sql_result *result);
 void call_sql(struct request *rq, struct str host, enum sql_op op,
         const struct sql_value *param, size_t n_params, call_sql_fn fn);

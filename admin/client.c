@@ -2,8 +2,9 @@
  * client.c -- the control socket: one request of each stanzactl, answered in parts
  *
  * What a request produces is moved to its client at the end of every turn of the loop.
- * A long answer is produced a part at a time, as the client takes it. A client that goes
- * takes its request with it; what the request has asked others to do is done all the same.
+ * A long answer is produced a part at a time, as the client takes it. A client that
+ * goes takes its request with it; what the request has asked others to do is done all
+ * the same.
  *
  * When all places are taken, connections wait in the listening socket.
  */
@@ -21,7 +22,10 @@
 #include "admin/peer.h"
 #include "base/mem.h"
 
-enum { RETRY_MS = 200, TIMEOUT_MS_MAX = 24 * 3600 * 1000 };
+enum {
+    RETRY_MS = 200,
+    TIMEOUT_MS_MAX = 24 * 3600 * 1000
+};
 
 struct client {
     struct list node;
@@ -125,8 +129,9 @@ static void
 request_log(const struct client *c, const struct request *rq)
 {
     const struct command *command = rq->command;
-    bool changes = (command->shape == SHAPE_RESCODE || command->shape == SHAPE_RESTUPLE ||
-                           str_starts(str_from(command->name), STR("kick"))) &&
+    bool changes =
+            (command->shape == SHAPE_RESCODE || command->shape == SHAPE_RESTUPLE ||
+                    str_starts(str_from(command->name), STR("kick"))) &&
             !str_starts(str_from(command->name), STR("check_")) &&
             command->id != COMMAND_status_0;
     enum log_level level = changes ? LOG_LEVEL_INFO : LOG_LEVEL_DEBUG;
@@ -160,7 +165,9 @@ request_start(struct client *c, const struct control_request *m)
         buf_fini(&error);
         return;
     }
-    *rq = (struct request){ .admin = c->of->admin, .p = c->of->p, .command = command,
+    *rq = (struct request){ .admin = c->of->admin,
+        .p = c->of->p,
+        .command = command,
         .api_version = m->api_version,
         .timeout_ms = m->timeout_ms < TIMEOUT_MS_MAX ? m->timeout_ms : TIMEOUT_MS_MAX };
     list_init(&rq->calls);
@@ -246,8 +253,7 @@ on_turn_end(void *arg)
 {
     struct clients *cs = arg;
 
-    list_for_safe(node, &cs->list)
-        client_pump(list_entry(node, struct client, node));
+    list_for_safe(node, &cs->list) client_pump(list_entry(node, struct client, node));
     if (cs->ending && cs->n == 0 && cs->idle) {
         cs->idle(cs->idle_arg);
         cs->idle = NULL;
@@ -277,7 +283,8 @@ client_parse(struct client *c)
     loop_timer_cancel(c->of->p->loop, &c->timer);
     if (r < 0) {
         client_refuse(c, false, EXIT_ERROR,
-                "the request was not understood: is this stanzactl of another version?");
+                "the request was not understood: is this stanzactl of another "
+                "version?");
     } else {
         request_start(c, &request);
     }
@@ -326,7 +333,8 @@ client_new(struct clients *cs, int fd)
     if (r == 0)
         r = loop_add(cs->p->loop, &c->io);
     if (r < 0) {
-        log_warning(NULL, "cannot serve a client of the control socket: %s", strerror(-r));
+        log_warning(
+                NULL, "cannot serve a client of the control socket: %s", strerror(-r));
         client_close(c);
         return;
     }
@@ -349,7 +357,8 @@ clients_accept(struct clients *cs)
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
         } else if (errno != EINTR && errno != ECONNABORTED) {
-            log_warning(NULL, "cannot accept on the control socket: %s", strerror(errno));
+            log_warning(
+                    NULL, "cannot accept on the control socket: %s", strerror(errno));
             loop_timer_set(cs->p->loop, &cs->retry, RETRY_MS);
             return;
         }
@@ -395,13 +404,15 @@ clients_end(struct clients *cs, void (*idle)(void *arg), void *arg)
     if (cs->listen_io.fd >= 0)
         loop_del(cs->p->loop, &cs->listen_io);
     loop_timer_cancel(cs->p->loop, &cs->retry);
-    list_for_safe(node, &cs->list) {
+    list_for_safe(node, &cs->list)
+    {
         struct client *c = list_entry(node, struct client, node);
 
         if (c->has_request && !c->request.result.ended) {
             if (c->request.result.n_rows > 0)
                 continue; /* a long answer: it may come to its end */
-            result_error(&c->request.result, "unavailable", 0, "the service is stopping");
+            result_error(
+                    &c->request.result, "unavailable", 0, "the service is stopping");
             call_cancel(&c->request);
         }
     }
@@ -414,7 +425,6 @@ clients_fini(struct clients *cs)
     cs->ending = true;
     if (!cs->list.next)
         return;
-    list_for_safe(node, &cs->list)
-        client_close(list_entry(node, struct client, node));
+    list_for_safe(node, &cs->list) client_close(list_entry(node, struct client, node));
     close_fd(&cs->listen_io.fd);
 }

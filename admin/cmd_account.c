@@ -13,7 +13,9 @@
 #include "xmpp/error.h"
 #include "xmpp/jid.h"
 
-enum { USERS_A_PAGE = 1000 };
+enum {
+    USERS_A_PAGE = 1000
+};
 
 static const ipc_addr auth = PROC_AUTH << 10;
 
@@ -52,8 +54,8 @@ unknown_host(struct request *rq)
 
 /* Asks auth about user and host, the first two arguments; more: a password follows. */
 static void
-ask_auth(struct request *rq, const char *name, struct str user, struct str host, bool more,
-        call_fn fn)
+ask_auth(struct request *rq, const char *name, struct str user, struct str host,
+        bool more, call_fn fn)
 {
     struct str arg[3] = { user, host, rq->arg[2] };
 
@@ -73,8 +75,8 @@ on_register(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
                 STR_ARG(host));
         result_text(&rq->result, buf_str(&text));
     } else if (reply->status == IPC_CONFLICT) {
-        result_error(&rq->result, "conflict", 10090, "User %.*s@%.*s already registered",
-                STR_ARG(user), STR_ARG(host));
+        result_error(&rq->result, "conflict", 10090,
+                "User %.*s@%.*s already registered", STR_ARG(user), STR_ARG(host));
     } else {
         result_error(&rq->result, "cannot_register", 10001,
                 "Can't register user %.*s@%.*s at node %s: %.*s", STR_ARG(user),
@@ -107,7 +109,8 @@ end_removed(struct request *rq)
     int n = 0;
 
     if (request_bare(rq, rq->arg[0], rq->arg[1], &bare))
-        n = sessions_end(rq, bare, STR_NULL, STREAM_ERROR_CONFLICT, STR("User removed"));
+        n = sessions_end(
+                rq, bare, STR_NULL, STREAM_ERROR_CONFLICT, STR("User removed"));
     rq->more = n == -EAGAIN ? end_removed : NULL;
     if (n != -EAGAIN)
         result_text(&rq->result, STR(""));
@@ -208,8 +211,8 @@ cmd_registered_vhosts(struct request *rq)
 }
 
 /*
- * Names come in pages, each asked for when the client has taken the one before: a list of
- * millions needs the memory of one page.
+ * Names come in pages, each asked for when the client has taken the one before: a list
+ * of millions needs the memory of one page.
  */
 struct users_list {
     struct str host;
@@ -250,7 +253,8 @@ static void
 users_ask(struct request *rq)
 {
     struct users_list *list = rq->state;
-    struct sql_value param[] = { sql_text(buf_str(&list->after)), sql_int(USERS_A_PAGE) };
+    struct sql_value param[] = { sql_text(buf_str(&list->after)),
+        sql_int(USERS_A_PAGE) };
 
     rq->more = NULL;
     call_sql(rq, list->host, SQL_USER_LIST, param, 2, on_users);

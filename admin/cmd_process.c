@@ -37,8 +37,8 @@ choice_make(struct request *rq, struct choice *ret)
         }
         buf_addf(&known, " %s", proc_role_name((enum proc_role)i));
     }
-    result_error(&rq->result, NULL, 0, "unknown role '%.*s'; there are:%s", STR_ARG(name),
-            buf_c(&known));
+    result_error(&rq->result, NULL, 0, "unknown role '%.*s'; there are:%s",
+            STR_ARG(name), buf_c(&known));
     buf_fini(&known);
     return false;
 }
@@ -47,7 +47,7 @@ static bool
 chosen(const struct choice *choice, const struct status_page *page)
 {
     return (choice->any_role || ipc_addr_role(page->addr) == choice->role) &&
-            (choice->any_slot || ipc_addr_slot(page->addr) == choice->slot);
+           (choice->any_slot || ipc_addr_slot(page->addr) == choice->slot);
 }
 
 /* Pages in the order of roles and slots; our own is among them. */
@@ -88,8 +88,10 @@ cmd_counters(struct request *rq)
             continue;
         snprintf(slot, sizeof slot, "%u", ipc_addr_slot(page[i]->addr));
         for (unsigned c = 0; c < COUNTERS; c++) {
-            struct str cell[] = { str_from(proc_role_name(ipc_addr_role(page[i]->addr))),
-                str_from(slot), str_from(counter_name((enum counter)c)), str_from(value) };
+            struct str cell[] = {
+                str_from(proc_role_name(ipc_addr_role(page[i]->addr))), str_from(slot),
+                str_from(counter_name((enum counter)c)), str_from(value)
+            };
 
             snprintf(value, sizeof value, "%llu",
                     (unsigned long long)page[i]->counter[c]);
@@ -104,9 +106,9 @@ cmd_counters(struct request *rq)
 static bool
 is_needed(enum proc_role role, struct str check)
 {
-    return (role == PROC_SQL &&
-                   (str_eq_c(check, "open_file") || str_eq_c(check, "connect_database"))) ||
-            (role == PROC_ROUTER && str_eq_c(check, "write_routes"));
+    return (role == PROC_SQL && (str_eq_c(check, "open_file") ||
+                                        str_eq_c(check, "connect_database"))) ||
+           (role == PROC_ROUTER && str_eq_c(check, "write_routes"));
 }
 
 /* The processes that are still to be asked, one after the other. */

@@ -1,8 +1,7 @@
 /*
  * cmd_server.c -- commands about the service as a whole: the master's business
  *
- * The master knows who runs; what it answers to "processes" is one text per process with
- * the fields of master/calls.def between tabs.
+ * The master knows who runs; master/calls.def says what its answers look like.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -24,19 +23,26 @@ enum process_field {
     FIELD_CONNECTIONS,
     FIELD_CPU_MS,
     FIELD_MEMORY_KIB,
-    FIELD_READY,
     PROCESS_FIELDS
 };
 
-/* false: a line of another shape than ours, from a master of another version. */
-static bool
+static const char *const field_names[PROCESS_FIELDS] = { "pid", "role", "slot",
+    "uptime", "restarts", "connections", "cpu_ms", "memory_kib" };
+
+/* Fields that a master of another version does not send are 0, others are passed over.
+ */
+static void
 process_split(struct str line, struct str ret[PROCESS_FIELDS])
 {
-    size_t n = 0;
+    struct str value, name;
 
-    while (n < PROCESS_FIELDS && str_cut(&line, '\t', &ret[n]))
-        n++;
-    return n == PROCESS_FIELDS;
+    for (size_t i = 0; i < PROCESS_FIELDS; i++)
+        ret[i] = STR("0");
+    while (str_cut(&line, '\t', &value))
+        if (str_cut(&value, '=', &name) && value.p)
+            for (size_t i = 0; i < PROCESS_FIELDS; i++)
+                if (str_eq_c(name, field_names[i]))
+                    ret[i] = value;
 }
 
 static uint64_t
@@ -53,11 +59,14 @@ ask_master(struct request *rq, const char *name, size_t n_args, call_fn fn)
     call_start(rq, master, IPC_MASTER_CALL, name, rq->arg, n_args, fn);
 }
 
-/* Commands that the master does by itself: nothing, or why not. */
+/* Commands that the master does by itself: nothing (and perhaps warnings), or why not.
+ */
 static void
 on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 {
     (void)from;
+    if (reply->status == IPC_OK && reply->text.n > 0)
+        buf_addf(&rq->result.err, "%.*s\n", STR_ARG(str_trim(reply->text)));
     if (reply->status == IPC_OK)
         result_ok(&rq->result);
     else if (reply->text.n > 0 && reply->status != IPC_UNAVAILABLE)
@@ -131,28 +140,33 @@ cmd_version(struct request *rq)
 static void
 on_status(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 {
-    struct str field[PROCESS_FIELDS], line;
+    struct str state = STR("starting"), seconds, version = STR(STANZAD_VERSION), pid,
+               name;
     struct ipc_list list = reply->results;
     struct buf text = { 0 }, awaited = { 0 };
+    bool ready;
 
     (void)from;
     if (reply->status != IPC_OK) {
         call_failed(rq, reply->status, reply->text);
         return;
     }
-    while (ipc_list_next(&list, &line))
-        if (process_split(line, field) && number(field[FIELD_READY]) == 0)
-            buf_addf(&awaited, " %.*s %.*s,", STR_ARG(field[FIELD_ROLE]),
-                    STR_ARG(field[FIELD_SLOT]));
-    buf_addf(&text, "The node %s is %s with status: %s\n", admin_node(rq->admin),
-            awaited.n ? "starting" : "started", awaited.n ? "starting" : "started");
-    if (awaited.n == 0)
-        buf_add_c(&text, "stanzad " STANZAD_VERSION " is running in that node");
+    if (ipc_list_next(&list, &state) && ipc_list_next(&list, &seconds) &&
+            ipc_list_next(&list, &version) && ipc_list_next(&list, &pid))
+        while (ipc_list_next(&list, &name))
+            buf_addf(&awaited, "%s%.*s", awaited.n ? ", " : "", STR_ARG(name));
+    ready = str_eq_c(state, "ready");
+    if (ready)
+        state = STR("started");
+    buf_addf(&text, "The node %s is %.*s with status: %.*s\n", admin_node(rq->admin),
+            STR_ARG(state), STR_ARG(state));
+    if (ready)
+        buf_addf(&text, "stanzad %.*s is running in that node", STR_ARG(version));
     else
-        buf_addf(&text, "stanzad " STANZAD_VERSION " is not ready in that node; awaited:%.*s",
-                (int)awaited.n - 1, awaited.p);
+        buf_addf(&text, "stanzad %.*s is not ready in that node%s%s", STR_ARG(version),
+                awaited.n ? "; not there yet: " : "", buf_c(&awaited));
     result_text(&rq->result, buf_str(&text));
-    rq->result.exit_status = awaited.n ? EXIT_ERROR : EXIT_OK;
+    rq->result.exit_status = ready ? EXIT_OK : EXIT_ERROR;
     buf_fini(&text);
     buf_fini(&awaited);
 }
@@ -160,7 +174,7 @@ on_status(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 void
 cmd_status(struct request *rq)
 {
-    ask_master(rq, "processes", 0, on_status);
+    ask_master(rq, "status", 0, on_status);
 }
 
 static void
@@ -178,8 +192,7 @@ on_processes(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
     while (ipc_list_next(&list, &line)) {
         uint64_t ms;
 
-        if (!process_split(line, field))
-            continue;
+        process_split(line, field);
         ms = number(field[FIELD_CPU_MS]);
         snprintf(cpu, sizeof cpu, "%llu.%03llu", (unsigned long long)(ms / 1000),
                 (unsigned long long)(ms % 1000));
@@ -212,8 +225,7 @@ on_stats(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
         return;
     }
     while (ipc_list_next(&list, &line)) {
-        if (!process_split(line, field))
-            continue;
+        process_split(line, field);
         n++;
         if (str_eq_c(field[FIELD_ROLE], "master"))
             uptime = number(field[FIELD_UPTIME]);

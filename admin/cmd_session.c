@@ -1,8 +1,8 @@
 /*
  * cmd_session.c -- commands about sessions: read out of the route table
  *
- * A session is ended by its worker. The answer does not wait for that: as in ejabberd it
- * says how many were told to end.
+ * A session is ended by its worker. The answer does not wait for that: as in ejabberd
+ * it says how many were told to end.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -15,7 +15,9 @@
 #include "xmpp/error.h"
 #include "xmpp/jid.h"
 
-enum { INFO_CELLS = 10 };
+enum {
+    INFO_CELLS = 10
+};
 
 static void
 session_jid(struct buf *out, const struct session *s)
@@ -53,7 +55,8 @@ session_info(struct request *rq, const struct session *s, bool with_jid)
     cell[4] = str_from(priority);
     cell[5] = str_from(admin_node(rq->admin));
     snprintf(uptime, sizeof uptime, "%llu",
-            (unsigned long long)(now > s->since_us ? (now - s->since_us) / 1000000 : 0));
+            (unsigned long long)(now > s->since_us ? (now - s->since_us) / 1000000
+                                                   : 0));
     cell[6] = str_from(uptime);
     cell[7] = s->show;
     cell[8] = s->resource;

@@ -1,8 +1,8 @@
 /*
  * command.c -- the table of commands, taken apart once
  *
- * The columns "arguments" and "result" are little texts in ejabberd's notation; a mistake
- * in one of them is a bug, found by the first program that starts.
+ * The columns "arguments" and "result" are little texts in ejabberd's notation; a
+ * mistake in one of them is a bug, found by the first program that starts.
  */
 #include "admin/command.h"
 
@@ -11,13 +11,21 @@
 
 #include "base/mem.h"
 
-enum { SERVER, CLIENT };
+enum {
+    SERVER,
+    CLIENT
+};
 
 static struct command commands[COMMANDS] = {
 #define COMMAND(name_, where, args_, result, since_, tags_, sentence_) \
-    [COMMAND_##name_##_##since_] = { .id = COMMAND_##name_##_##since_, .name = #name_, \
-        .args_spec = args_, .result_spec = result, .tags = tags_, .sentence = sentence_, \
-        .at_client = where, .since = since_ },
+    [COMMAND_##name_##_##since_] = { .id = COMMAND_##name_##_##since_, \
+        .name = #name_,                                                \
+        .args_spec = args_,                                            \
+        .result_spec = result,                                         \
+        .tags = tags_,                                                 \
+        .sentence = sentence_,                                         \
+        .at_client = where,                                            \
+        .since = since_ },
 #include "admin/commands.def"
 #undef COMMAND
 };
@@ -214,7 +222,8 @@ argument_example(struct str name)
 }
 
 int
-command_check(const struct command *c, const struct str *arg, size_t n, struct buf *ret_error)
+command_check(
+        const struct command *c, const struct str *arg, size_t n, struct buf *ret_error)
 {
     if (n < c->n_args_min || n > c->n_args) {
         bool more = n < c->n_args_min;
@@ -232,7 +241,8 @@ command_check(const struct command *c, const struct str *arg, size_t n, struct b
             return -EINVAL;
         }
         if (a->type == 'i' && str_to_i64(arg[i], &number) < 0) {
-            buf_addf(ret_error, "argument '%.*s' must be an integer.", STR_ARG(a->name));
+            buf_addf(
+                    ret_error, "argument '%.*s' must be an integer.", STR_ARG(a->name));
             return -EINVAL;
         }
     }

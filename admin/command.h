@@ -8,8 +8,8 @@
 #include "base/str.h"
 
 /*
- * The rows of commands.def, taken apart. Both ends know the table: stanzactl explains and
- * asks for passwords, the admin process checks and runs.
+ * The rows of commands.def, taken apart. Both ends know the table: stanzactl explains
+ * and asks for passwords, the admin process checks and runs.
  */
 enum {
     COMMAND_ARGS_MAX = 8,
@@ -78,7 +78,7 @@ const char *argument_example(struct str name);
  * Do the arguments fit? 0; or -EINVAL with the text of the error, without "Error: ", in
  * *ret_error. Arguments that were left out come as STR_NULL.
  */
-int command_check(
-        const struct command *c, const struct str *arg, size_t n, struct buf *ret_error);
+int command_check(const struct command *c, const struct str *arg, size_t n,
+        struct buf *ret_error);
 
 #endif

@@ -9,7 +9,9 @@
 #include <errno.h>
 #include <string.h>
 
-enum { REQUEST_HEADER = 12 }; /* version, flags, api version; time-out; number of arguments */
+enum {
+    REQUEST_HEADER = 12
+}; /* version, flags, api version; time-out; number of arguments */
 
 static void
 frame_put(struct buf *out, enum control_kind kind, struct str body)
@@ -71,7 +73,7 @@ static bool
 kind_is_known(char kind)
 {
     return kind == CONTROL_REQUEST || kind == CONTROL_OUT || kind == CONTROL_ERR ||
-            kind == CONTROL_EXIT;
+           kind == CONTROL_EXIT;
 }
 
 int
@@ -86,8 +88,8 @@ control_take(struct str *bytes, struct control_frame *ret_frame)
         return -EBADMSG;
     if (bytes->n - CONTROL_HEADER < n)
         return 0;
-    *ret_frame = (struct control_frame){ bytes->p[4],
-        { bytes->p + CONTROL_HEADER, n } };
+    *ret_frame =
+            (struct control_frame){ bytes->p[4], { bytes->p + CONTROL_HEADER, n } };
     if (ret_frame->kind == CONTROL_EXIT && n != 1)
         return -EBADMSG;
     bytes->p += CONTROL_HEADER + n;

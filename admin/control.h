@@ -48,7 +48,7 @@ struct control_frame {
 struct control_request {
     bool json;
     uint16_t api_version;
-    uint32_t timeout_ms; /* how long one process may take for its answer */
+    uint32_t timeout_ms;              /* how long one process may take for its answer */
     struct str arg[CONTROL_ARGS_MAX]; /* [0] is the command; views */
     size_t n_args;
 };

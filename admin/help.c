@@ -10,7 +10,11 @@
 
 #include "base/mem.h"
 
-enum { PATTERN_MAX = 128, TAGS_MAX = 32 };
+enum {
+    PATTERN_MAX = 128,
+    TAGS_MAX = 32,
+    MANUAL_WIDTH = 72
+};
 
 static int
 by_name(const void *a, const void *b)
@@ -41,7 +45,8 @@ help_usage(struct buf *out, const struct command *c)
 {
     buf_add_c(out, c->name);
     for (size_t i = 0; i < c->n_args; i++)
-        buf_addf(out, c->arg[i].optional ? " [%.*s]" : " %.*s", STR_ARG(c->arg[i].name));
+        buf_addf(
+                out, c->arg[i].optional ? " [%.*s]" : " %.*s", STR_ARG(c->arg[i].name));
 }
 
 static void
@@ -72,14 +77,16 @@ help_overview(struct buf *out, unsigned api_version)
             "\n"
             "  -d, --dir DIR    directory of the service: that of stanzad -d\n"
             "  -j, --json       print the result as JSON\n"
-            "  -t, --timeout S  wait so many seconds for an answer (--no-timeout: for ever)\n"
+            "  -t, --timeout S  wait so many seconds for an answer (--no-timeout: for "
+            "ever)\n"
             "  --version N      version of ejabberd's API, 0 to 3\n"
             "\n"
             "Commands, with - or _ in their names:\n"
             "\n");
     list_lines(out, list, n);
-    buf_add_c(out, "\n`stanzactl help COMMAND` explains one, `stanzactl help tags` lists "
-                   "them by subject.\n");
+    buf_add_c(out,
+            "\n`stanzactl help COMMAND` explains one, `stanzactl help tags` lists "
+            "them by subject.\n");
 }
 
 static const char *
@@ -200,22 +207,34 @@ help_write(struct buf *out, struct str what, unsigned api_version)
     list_lines(out, list, n);
     if (n > 0)
         return 0;
-    buf_addf(out, "No tag or command matches '%.*s'. Did you mean '%s'?\n", STR_ARG(what),
-            command_nearest(what));
+    buf_addf(out, "No tag or command matches '%.*s'. Did you mean '%s'?\n",
+            STR_ARG(what), command_nearest(what));
     return -ENOENT;
 }
 
-/* In mdoc a word that is a macro's name, or punctuation, must not stand alone. */
+/* A sentence in mdoc, in lines of MANUAL_WIDTH. */
 static void
 manual_text(struct buf *out, const char *text)
 {
-    for (const char *p = text; *p; p++) {
-        if (*p == '\\')
-            buf_add_c(out, "\\e");
-        else if (*p == '`')
-            buf_add_c(out, "\\(ga");
-        else
-            buf_add_char(out, *p);
+    struct str rest = str_from(text), word;
+    size_t column = 0;
+
+    while (str_cut(&rest, ' ', &word)) {
+        if (column > 0 && column + word.n + 1 > MANUAL_WIDTH) {
+            buf_add_char(out, '\n');
+            column = 0;
+        }
+        if (column > 0)
+            buf_add_char(out, ' ');
+        for (size_t i = 0; i < word.n; i++) {
+            if (word.p[i] == '`')
+                buf_add_c(out, "\\(ga");
+            else if (word.p[i] == '\\')
+                buf_add_c(out, "\\e");
+            else
+                buf_add_char(out, word.p[i]);
+        }
+        column += word.n + 1;
     }
     buf_add_c(out, ".\n");
 }

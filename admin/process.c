@@ -16,7 +16,9 @@
 #include "xml/parser.h"
 #include "xmpp/ns.h"
 
-enum { STOP_MS = 2000 }; /* for the answers that are on their way */
+enum {
+    STOP_MS = 2000
+}; /* for the answers that are on their way */
 
 static struct admin admin_state;
 

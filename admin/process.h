@@ -4,8 +4,8 @@
 #include "proc/proc.h"
 
 /*
- * The admin process: answers stanzactl over DIR/stanzad.sock (its listener 0) by asking the
- * master, auth and sql, and by reading the route table and the status pages.
+ * The admin process: answers stanzactl over DIR/stanzad.sock (its listener 0) by asking
+ * the master, auth and sql, and by reading the route table and the status pages.
  */
 extern const struct proc_role_ops admin_ops;
 

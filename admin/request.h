@@ -16,20 +16,20 @@ struct admin;
  * processes (admin/call.h) and goes on in their answers; the request lives until its
  * client has gone, whatever happens first.
  *
- * A handler with a long answer writes a part of it and sets `more`: called again each time
- * the client has taken what was there, until the result is ended.
+ * A handler with a long answer writes a part of it and sets `more`: called again each
+ * time the client has taken what was there, until the result is ended.
  */
 struct request {
     struct admin *admin;
     struct proc *p;
     const struct command *command;
-    struct arena arena; /* as long as the request */
+    struct arena arena;               /* as long as the request */
     struct str arg[COMMAND_ARGS_MAX]; /* terminated; p == NULL: left out */
     unsigned api_version;
     uint32_t timeout_ms;
     struct result result;
     void (*more)(struct request *rq);
-    void *state; /* the handler's, in the arena */
+    void *state;                      /* the handler's, in the arena */
     struct list calls, sql_questions; /* without an answer; call.c */
 };
 
@@ -43,15 +43,16 @@ const char *admin_node(const struct admin *admin);
 const struct route_table *admin_routes(const struct admin *admin);
 
 /*
- * Prepared forms of arguments. request_host: NULL when the host is not ours, and then the
- * error "Unknown virtual host" in ejabberd's quotes is the result. request_user: false
- * when it cannot be a local part; nothing is written.
+ * Prepared forms of arguments. request_host: NULL when the host is not ours, and then
+ * the error "Unknown virtual host" in ejabberd's quotes is the result. request_user:
+ * false when it cannot be a local part; nothing is written.
  */
 const struct conf_host *request_host(struct request *rq, struct str text);
 bool request_user(struct request *rq, struct str text, struct str *ret_user);
 
 /* user@host out of two arguments, prepared; false: the result is the error. */
-bool request_bare(struct request *rq, struct str user, struct str host, struct str *ret_bare);
+bool request_bare(
+        struct request *rq, struct str user, struct str host, struct str *ret_bare);
 
 #define COMMAND(name, where, args, result, since, tags, sentence) \
     COMMAND_DECLARE_##where(name)

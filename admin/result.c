@@ -1,9 +1,9 @@
 /*
  * result.c -- answers, formatted
  *
- * Output is text that a terminal shows and scripts read line by line, while its content is
- * partly chosen by users (resources, status texts): control characters come out escaped.
- * JSON is one value and a line end.
+ * Output is text that a terminal shows and scripts read line by line, while its content
+ * is partly chosen by users (resources, status texts): control characters come out
+ * escaped. JSON is one value and a line end.
  */
 #include "admin/result.h"
 
@@ -189,14 +189,14 @@ static bool
 is_many(const struct result *r)
 {
     return r->command->shape == SHAPE_LIST || r->command->shape == SHAPE_RECORDS ||
-            r->command->shape == SHAPE_TABLE;
+           r->command->shape == SHAPE_TABLE;
 }
 
 static bool
 is_record(const struct result *r)
 {
     return r->command->shape == SHAPE_RECORD || r->command->shape == SHAPE_RECORDS ||
-            r->command->shape == SHAPE_TABLE;
+           r->command->shape == SHAPE_TABLE;
 }
 
 static void
@@ -286,7 +286,8 @@ result_error(struct result *r, const char *kind, unsigned code, const char *fmt,
         json_string(to, buf_str(&text));
         buf_add_c(to, "}\n");
     } else {
-        buf_addf(to, "Error: %s%s%s\n", kind ? kind : "", kind ? ": " : "", buf_c(&text));
+        buf_addf(to, "Error: %s%s%s\n", kind ? kind : "", kind ? ": " : "",
+                buf_c(&text));
     }
     buf_fini(&text);
     r->exit_status = EXIT_ERROR;

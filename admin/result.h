@@ -8,8 +8,8 @@
  * The answer to one command, written as its row in commands.def says: for people and
  * scripts as ejabberdctl prints it, or as JSON in the shapes of ejabberd's HTTP API.
  *
- * Begin; rows, or one of ok, text and error; end. What is in out and err may be sent and
- * taken off at any time.
+ * Begin; rows, or one of ok, text and error; end. What is in out and err may be sent
+ * and taken off at any time.
  */
 struct result {
     const struct command *command;
@@ -25,8 +25,8 @@ void result_begin(struct result *r, const struct command *c, bool json);
 void result_fini(struct result *r);
 
 /*
- * One row (of a list, records, table), or the only one (scalar, record): n_fields cells as
- * text; times in seconds, c with decimals; sizes in bytes. Cells are copied.
+ * One row (of a list, records, table), or the only one (scalar, record): n_fields cells
+ * as text; times in seconds, c with decimals; sizes in bytes. Cells are copied.
  */
 void result_row(struct result *r, const struct str *cell);
 
@@ -37,11 +37,11 @@ void result_ok(struct result *r);                    /* rescode: done */
 void result_text(struct result *r, struct str text); /* restuple: done, and says so */
 
 /*
- * Done, exit status 1: "Error: KIND: TEXT", or without the kind when it is NULL. code is
- * what ejabberd's API calls the error (0: none). After some rows it goes to err.
+ * Done, exit status 1: "Error: KIND: TEXT", or without the kind when it is NULL. code
+ * is what ejabberd's API calls the error (0: none). After some rows it goes to err.
  */
-void result_error(struct result *r, const char *kind, unsigned code, const char *fmt, ...)
-        __attribute__((format(printf, 4, 5)));
+void result_error(struct result *r, const char *kind, unsigned code, const char *fmt,
+        ...) __attribute__((format(printf, 4, 5)));
 
 /* Done, no row follows; a list that had none is empty. */
 void result_end(struct result *r);

@@ -1,9 +1,9 @@
 /*
  * sessions.c -- sessions out of the route table, sorted, and their ending
  *
- * The table is read without locks, so that a walk shows each session that is there all the
- * time, and perhaps some that come or go meanwhile. It is done in slices, a few batches
- * per turn of the loop, so that other commands are answered in between.
+ * The table is read without locks, so that a walk shows each session that is there all
+ * the time, and perhaps some that come or go meanwhile. It is done in slices, a few
+ * batches per turn of the loop, so that other commands are answered in between.
  */
 #include "admin/sessions.h"
 
@@ -16,7 +16,9 @@
 #include "xml/parser.h"
 #include "xmpp/ns.h"
 
-enum { BATCHES_A_TURN = 64 };
+enum {
+    BATCHES_A_TURN = 64
+};
 
 struct walk {
     struct str host; /* p == NULL: all */
@@ -48,10 +50,15 @@ session_copy(struct request *rq, struct arena *arena, const struct route_entry *
 
     if (domain.n > 0 && memchr(domain.p, '@', domain.n))
         str_cut(&domain, '@', &local);
-    *ret = (struct session){ .conn = e->conn, .since_us = e->since_us, .local = local,
-        .domain = domain, .resource = str_dup(arena, e->resource),
-        .remote = str_dup(arena, e->remote), .priority = e->priority,
-        .available = e->available, .flags = e->flags };
+    *ret = (struct session){ .conn = e->conn,
+        .since_us = e->since_us,
+        .local = local,
+        .domain = domain,
+        .resource = str_dup(arena, e->resource),
+        .remote = str_dup(arena, e->remote),
+        .priority = e->priority,
+        .available = e->available,
+        .flags = e->flags };
     if (presence)
         sessions_presence(rq->admin->xml, arena, e->presence, e->available, &ret->show,
                 &ret->status);
@@ -66,7 +73,8 @@ sessions_presence(struct xml_pool *xml, struct arena *arena, struct str presence
 
     *ret_show = available ? STR("available") : STR("unavailable");
     *ret_status = STR("");
-    if (presence.n == 0 || xml_parse(xml, NULL, arena, presence, NS_CLIENT, &el) != XML_OK)
+    if (presence.n == 0 ||
+            xml_parse(xml, NULL, arena, presence, NS_CLIENT, &el) != XML_OK)
         return;
     show = xml_child_text(el, "show", NULL);
     status = xml_child_text(el, "status", NULL);
@@ -197,7 +205,8 @@ sessions_of(struct request *rq, struct str bare, bool presence,
     int n = 0;
 
     if (admin_routes(rq->admin))
-        n = route_lookup(&rq->admin->routes, bare, presence ? ROUTE_WANT_PRESENCE : 0, &snap);
+        n = route_lookup(
+                &rq->admin->routes, bare, presence ? ROUTE_WANT_PRESENCE : 0, &snap);
     if (n > 0) {
         *ret_sessions = arena_zalloc(&rq->arena, (size_t)n * sizeof **ret_sessions);
         for (int i = 0; i < n; i++)
@@ -216,13 +225,14 @@ sessions_end(struct request *rq, struct str bare, struct str resource,
     int n = sessions_of(rq, bare, false, &s), n_ended = 0;
 
     for (int i = 0; i < n; i++) {
-        struct ipc_session_end msg = { .conn = s[i].conn, .condition = (uint8_t)condition,
-            .text = text };
+        struct ipc_session_end msg = {
+            .conn = s[i].conn, .condition = (uint8_t)condition, .text = text
+        };
 
         if (resource.p && !str_eq(resource, s[i].resource))
             continue;
-        proc_send(rq->p, ipc_addr_of(PROC_WORKER, conn_id_slot(s[i].conn)), IPC_SESSION_END,
-                &msg);
+        proc_send(rq->p, ipc_addr_of(PROC_WORKER, conn_id_slot(s[i].conn)),
+                IPC_SESSION_END, &msg);
         n_ended++;
     }
     return n < 0 ? n : n_ended;

@@ -18,10 +18,12 @@ struct session {
 
 /*
  * Walks all sessions (of one host, unless host.p is NULL), by user, host and resource,
- * calls emit for each, and ends the result. In a service with very many sessions the order
- * is kept within parts of SESSIONS_SORTED only.
+ * calls emit for each, and ends the result. In a service with very many sessions the
+ * order is kept within parts of SESSIONS_SORTED only.
  */
-enum { SESSIONS_SORTED = 50000 };
+enum {
+    SESSIONS_SORTED = 50000
+};
 typedef void (*session_fn)(struct request *rq, const struct session *s);
 void sessions_walk(struct request *rq, struct str host, bool presence, session_fn emit);
 
@@ -35,13 +37,14 @@ void sessions_count(struct request *rq, struct str host);
 int sessions_of(struct request *rq, struct str bare, bool presence,
         struct session **ret_sessions);
 
-/* Ends sessions of an account (all, or those with this resource): how many, or -EAGAIN. */
+/* Ends sessions of an account (all, or those with this resource): how many, or -EAGAIN.
+ */
 int sessions_end(struct request *rq, struct str bare, struct str resource,
         enum stream_error condition, struct str text);
 
 /*
- * <show/> (or "available", "unavailable") and <status/> of a serialised presence, in the
- * arena.
+ * <show/> (or "available", "unavailable") and <status/> of a serialised presence, in
+ * the arena.
  */
 void sessions_presence(struct xml_pool *xml, struct arena *arena, struct str presence,
         bool available, struct str *ret_show, struct str *ret_status);

@@ -302,7 +302,8 @@ listeners_abandon(struct listeners *ls)
 
 void
 listeners_commit(struct listeners *ls, void (*on_close)(void *arg, unsigned old_index),
-        void (*on_open)(void *arg, unsigned index), void *arg)
+        void (*between)(void *arg), void (*on_open)(void *arg, unsigned index),
+        void *arg)
 {
     list_for_safe(node, &ls->all)
     {
@@ -315,6 +316,8 @@ listeners_commit(struct listeners *ls, void (*on_close)(void *arg, unsigned old_
         listener_free(ln, true);
     }
     ls->n = ls->n_prepared;
+    if (between)
+        between(arg);
     list_for(node, &ls->all)
     {
         struct listener *ln = list_entry(node, struct listener, node);

@@ -23,11 +23,11 @@ void listeners_abandon(struct listeners *ls);
 
 /*
  * Makes the prepared set the one in force and closes what is not in it. on_close is
- * called with the former index of each that goes, on_open with the new index of each
- * that came; both may be NULL.
+ * called with the former index of each that goes, then between once, then on_open with
+ * the new index of each that came; they may be NULL.
  */
 void listeners_commit(struct listeners *ls,
-        void (*on_close)(void *arg, unsigned old_index),
+        void (*on_close)(void *arg, unsigned old_index), void (*between)(void *arg),
         void (*on_open)(void *arg, unsigned index), void *arg);
 
 /* The socket of a listener for one worker, still ours; -1: no such listener. */

@@ -47,7 +47,8 @@ logfile_open(
         path = conf->log_file.p;
         fd = file_open(path);
     } else {
-        fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
+        fd = background ? open("/dev/null", O_WRONLY | O_CLOEXEC)
+                        : fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
         fd = fd < 0 ? -errno : fd;
     }
     if (fd < 0) {

@@ -82,12 +82,15 @@ on_boot(void *ctx, ipc_addr from, const void *msg, int *fd)
     p->n_workers = m->n_workers;
     p->starts = m->starts;
     p->addr = ipc_addr_of(p->role, p->slot);
+    p->control_reader.self = p->addr;
     p->post = post_new(p->loop, p->addr);
     post_add_peer(p->post, ipc_addr_of(PROC_MASTER, 0),
             fcntl(p->control_io.fd, F_DUPFD_CLOEXEC, 0));
     snprintf(p->instance, sizeof p->instance, "%.*s", STR_ARG(m->instance));
     memcpy(p->secret, m->secret.p, sizeof p->secret);
     p->home = str_heap_c(m->home);
+    p->loader.home = p->loader.database_path = p->loader.log_path = p->home;
+    p->loader.skip_files = true; /* the master has looked */
     p->sandbox = (struct sandbox){ .role = p->role, .uid = m->uid, .gid = m->gid,
         .chroot_dir = str_from(str_heap_c(m->chroot_dir)) };
     snprintf(name, sizeof name, p->role == PROC_WORKER || p->role == PROC_KEEPER
@@ -188,7 +191,7 @@ on_conf(void *ctx, ipc_addr from, const void *msg, int *fd)
     const struct ipc_blob *m = msg;
     char *bytes = blob_read(*fd, m->size);
     struct conf *conf = NULL;
-    int r = bytes ? conf_unpack((struct str){ bytes, m->size }, p->loader, &conf) : -EIO;
+    int r = bytes ? conf_unpack((struct str){ bytes, m->size }, &p->loader, &conf) : -EIO;
 
     (void)from;
     mem_free_p(bytes);
@@ -449,8 +452,6 @@ proc_boot(struct proc *p)
             return r;
         if (r == 0 && poll(&pfd, 1, -1) < 0 && errno != EINTR)
             return -errno;
-        if (p->role != PROC_MASTER)
-            p->control_reader.self = p->addr;
     }
     if (p->role == PROC_MASTER || !p->status || p->mailbox_io.fd < 0 || !p->conf)
         return -EPROTO;
@@ -529,7 +530,7 @@ proc_main(int control_fd, const struct conf_loader *loader,
     signal(SIGINT, SIG_IGN); /* a terminal's ^C is the master's to handle */
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
-    p.loader = loader;
+    p.loader = *loader;
     p.mailbox_io = (struct loop_io){ .fn = on_mailbox_io, .arg = &p, .fd = -1 };
     p.control_io = (struct loop_io){ .fn = on_control, .arg = &p, .fd = control_fd };
     p.turn = (struct loop_turn){ .fn = on_turn_end, .arg = &p };

@@ -70,7 +70,7 @@ struct proc {
     size_t certs_size;
 
     /* The runtime's own. */
-    const struct conf_loader *loader;
+    struct conf_loader loader; /* as it was given, with the service's directory */
     struct sandbox sandbox;
     bool going;   /* GO came: the boot is over */
     bool serving; /* the role has started: its functions may be called */

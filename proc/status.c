@@ -51,6 +51,10 @@ status_event(enum log_level level, struct str text)
     e = &own->event[own->next_event % STATUS_EVENTS];
     e->at_us = clock_wall_us();
     snprintf(e->text, sizeof e->text, "[%s] %.*s", log_level_name(level), STR_ARG(text));
+    for (char *c = e->text; *c; c++) {
+        if (*c == '\n') /* an event is a line */
+            *c = ' ';
+    }
     own->next_event++;
 }
 

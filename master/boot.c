@@ -1,0 +1,220 @@
+/*
+ * boot.c -- what a process is given over its control channel
+ *
+ * Nobody holds more than ipc.def lets it use: a process gets a writing end for those
+ * whom some frame of its role may be sent to, and of keepers and workers only for its
+ * own.
+ */
+#include "master/master.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "master/blob.h"
+#include "master/certs.h"
+
+static void
+send_fd(struct child *c, enum ipc_type type, const void *msg, int fd)
+{
+    int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0) {
+        log_critical(NULL, "no descriptor left for %s: %s", c->name, strerror(errno));
+        return;
+    }
+    post_send_fd(c->master->post, c->addr, type, msg, copy);
+}
+
+static int
+send_blob(struct child *c, enum ipc_type type, struct str bytes)
+{
+    struct ipc_blob m = { .size = bytes.n };
+    int fd = blob_new(bytes);
+
+    if (fd < 0) {
+        log_critical(NULL, "no memory for %s of %s: %s", ipc_type_name(type), c->name,
+                strerror(-fd));
+        return fd;
+    }
+    post_send_fd(c->master->post, c->addr, type, &m, fd);
+    return 0;
+}
+
+static void
+send_shm(struct child *c, enum shm_kind kind, ipc_addr owner, bool writable,
+        uint64_t base, uint64_t size, int fd)
+{
+    struct ipc_shm m = { .kind = (uint8_t)kind,
+        .owner = owner,
+        .writable = writable,
+        .base = base,
+        .size = size };
+
+    send_fd(c, IPC_SHM, &m, fd);
+}
+
+static void
+send_boot(struct child *c)
+{
+    struct master *m = c->master;
+    char *empty = home_file(&m->home, "empty");
+    /* The sql process opens files and resolves names for as long as it lives. */
+    bool confined = m->home.is_root && c->role != PROC_SQL;
+    struct ipc_boot boot = { .role = (uint8_t)c->role,
+        .slot = (uint16_t)c->slot,
+        .n_workers = (uint16_t)m->n_workers,
+        .starts = c->starts,
+        .uid = m->home.uid,
+        .gid = m->home.gid,
+        .chroot_dir = confined ? str_from(empty) : STR_NULL,
+        .instance = str_from(m->instance),
+        .home = str_from(m->home.path),
+        .secret = { m->home.secret, sizeof m->home.secret } };
+
+    post_send(m->post, c->addr, IPC_BOOT, &boot);
+    mem_free(&empty);
+}
+
+void
+boot_send_log(struct child *c)
+{
+    const struct logfile *lf = &c->master->log;
+    struct ipc_log m = { .json = lf->json,
+        .level = (uint8_t)log_get_level(),
+        .to_syslog = lf->target == CONF_LOG_SYSLOG };
+
+    send_fd(c, IPC_LOG, &m, lf->fd);
+}
+
+static void
+send_zones(struct child *c)
+{
+    struct master *m = c->master;
+    uint64_t routes = (uint64_t)ROUTES_SIZE_GIB << 30;
+
+    send_shm(c, SHM_STATUS, c->addr, true, 0, sizeof *c->status, c->status_rw);
+    if (c->role == PROC_ROUTER)
+        send_shm(c, SHM_ROUTES, 0, true, 0, routes, m->routes_rw);
+    if (c->role == PROC_WORKER || c->role == PROC_ADMIN)
+        send_shm(c, SHM_ROUTES, 0, false, 0, routes, m->routes_ro);
+    if (c->role == PROC_WORKER)
+        send_shm(c, SHM_SLOT, c->addr, true, c->slot_base,
+                (uint64_t)SLOT_SIZE_GIB << 30, c->slot_rw);
+    if (c->role != PROC_ADMIN)
+        return;
+    send_shm(c, SHM_STATUS, ipc_addr_of(PROC_MASTER, 0), false, 0, sizeof *m->status,
+            m->status_ro);
+    for (unsigned i = 0; i < m->n_children; i++)
+        send_shm(c, SHM_STATUS, m->child[i].addr, false, 0, sizeof *c->status,
+                m->child[i].status_ro);
+}
+
+/* May a frame of the table go from one role to the other through a mailbox? */
+static bool
+may_send(enum proc_role from, enum proc_role to)
+{
+    for (unsigned type = 0; type < IPC_TYPES; type++) {
+        const struct ipc_frame_info *info = ipc_frame_info(type);
+
+        if ((info->from | info->to) & P_MASTER)
+            continue;
+        if (info->from & 1u << from && info->to & 1u << to)
+            return true;
+    }
+    return false;
+}
+
+static bool
+is_peer(const struct child *from, const struct child *to)
+{
+    bool with_keeper = from->role == PROC_KEEPER || to->role == PROC_KEEPER;
+    bool with_worker = from->role == PROC_WORKER || to->role == PROC_WORKER;
+
+    if (from == to || (with_keeper && with_worker && from->slot != to->slot))
+        return false;
+    return may_send(from->role, to->role);
+}
+
+static void
+send_peers(struct child *c)
+{
+    struct master *m = c->master;
+
+    for (unsigned i = 0; i < m->n_children; i++) {
+        struct child *to = &m->child[i];
+        struct ipc_peer msg = { .addr = to->addr };
+
+        if (is_peer(c, to))
+            send_fd(c, IPC_PEER, &msg, to->mailbox[1]);
+    }
+}
+
+int
+boot_send_conf(struct child *c, struct buf *certs)
+{
+    static const unsigned may_see[PROC_ROLES] = {
+        [PROC_SQL] = CONF_SECRET_SQL, [PROC_AUTH] = CONF_SECRET_AUTH
+    };
+    struct buf packed = { 0 };
+    int r;
+
+    conf_pack(c->master->conf, may_see[c->role], &packed);
+    r = send_blob(c, IPC_CONF, buf_str(&packed));
+    mem_wipe(packed.p, packed.n);
+    buf_fini(&packed);
+    if (r == 0 && c->role == PROC_WORKER)
+        r = send_blob(c, IPC_CERTS, buf_str(certs));
+    return r;
+}
+
+void
+boot_send_listener(struct child *c, unsigned index)
+{
+    struct ipc_listener m = { .index = (uint16_t)index };
+    int fd = listeners_fd(c->master->listeners, index, c->slot);
+
+    if (fd >= 0)
+        send_fd(c, IPC_LISTENER, &m, fd);
+}
+
+static void
+send_listeners(struct child *c)
+{
+    struct master *m = c->master;
+    struct ipc_listener control = { .index = 0 };
+
+    if (c->role == PROC_ADMIN)
+        send_fd(c, IPC_LISTENER, &control, m->control_socket);
+    if (c->role != PROC_WORKER)
+        return;
+    for (unsigned i = 0; i < listeners_n(m->listeners); i++)
+        boot_send_listener(c, i);
+}
+
+void
+boot_send(struct child *c)
+{
+    struct buf certs = { 0 }, problems = { 0 };
+    struct str line, rest;
+
+    if (c->role == PROC_WORKER) {
+        certs_read(c->master->conf, &certs, &problems);
+        for (rest = buf_str(&problems); str_cut(&rest, '\n', &line);)
+            log_warning(NULL, "%.*s", STR_ARG(line));
+    }
+    send_boot(c);
+    boot_send_log(c);
+    send_zones(c);
+    send_fd(c, IPC_MAILBOX, &(struct ipc_nothing){ 0 }, c->mailbox[0]);
+    send_peers(c);
+    boot_send_conf(c, &certs);
+    send_listeners(c);
+    post_send(c->master->post, c->addr, IPC_GO, &(struct ipc_nothing){ 0 });
+    if (certs.p)
+        mem_wipe(certs.p, certs.n);
+    buf_fini(&certs);
+    buf_fini(&problems);
+}

@@ -78,6 +78,8 @@ bool sql_db_has(const struct sql_db *db, const struct sql_conn *conn); /* not go
 void sql_db_on_open(struct sql_db *db);
 void sql_db_on_prepared(struct sql_db *db);
 void sql_db_on_lost(struct sql_db *db, const char *why);
+void sql_db_on_read(
+        struct sql_db *db, struct sql_req *req); /* its result is complete */
 void sql_db_on_group(struct sql_db *db);
 /* req: whose fault it was, its result set; NULL: not known. */
 void sql_db_on_group_failed(struct sql_db *db, struct sql_req *req);

@@ -73,6 +73,13 @@ group_requeue(struct sql_db *db)
 }
 
 void
+sql_db_on_read(struct sql_db *db, struct sql_req *req)
+{
+    list_del(&req->node);
+    answer(db, req);
+}
+
+void
 sql_db_on_group(struct sql_db *db)
 {
     db->stats.commits += db->group_writes;

@@ -2,10 +2,11 @@
  * pgsql.c -- PostgreSQL through libpq, never waiting
  *
  * The schema runs over the simple protocol, one script at a time; then the connection
- * enters pipeline mode for good and the statements are prepared. A group of changes is
- * sent as one pipeline up to one Sync, which PostgreSQL takes as one transaction; of
- * reads, each has a Sync of its own, so that one that fails hurts nobody. What is sent
- * and what comes back are the same sequence of statements: two walks over the group.
+ * enters pipeline mode for good and the statements are prepared. A group is sent as one
+ * pipeline up to one Sync, which PostgreSQL takes as one transaction. (A Sync each for
+ * reads would cost both sides a system call each.) What is sent and what comes back are
+ * the same sequence of statements: two walks over the group. A read is answered when
+ * its own rows have come, a change when the Sync has: that is the commit.
  *
  * A NEED step is wrapped so that it fails (division by zero) when it has no row: the
  * pipeline has no other way to stop what was already sent behind it.
@@ -225,7 +226,7 @@ walk_settle(const struct sql_conn *c, struct walk *w)
             continue;
         w->step = 0;
         w->at = w->at->next;
-        w->sync = !c->writes || w->at == c->group;
+        w->sync = w->at == c->group;
     }
 }
 
@@ -358,16 +359,18 @@ take_failure(struct sql_conn *c, const char *state, const char *message)
 {
     const struct sql_step_def *step;
     struct sql_req *req;
+    bool alone;
 
     if (c->group_failed)
         return;
-    c->group_failed = c->writes;
+    c->group_failed = true;
     if (c->in.sync)
         return; /* the commit itself */
     req = walk_req(&c->in);
+    alone = c->group->next == c->group->prev;
     if (c->in.note) {
         /* One of them was done before; which, a group of one can say. */
-        req->result.repeated = strcmp(state, "23505") == 0 && req->alone;
+        req->result.repeated = strcmp(state, "23505") == 0 && alone;
         c->failed = req->result.repeated ? req : NULL;
         if (strcmp(state, "23505") != 0)
             log_error(NULL, "database %s: table stanzad_write: %.*s",
@@ -377,9 +380,17 @@ take_failure(struct sql_conn *c, const char *state, const char *message)
     step = &req->def->step[c->in.step];
     req->result = (struct sql_result){ .status = status_of(step, state) };
     c->failed = req;
-    if (req->result.status == SQL_ERROR && (!c->writes || req->alone))
+    if (req->result.status == SQL_ERROR && alone)
         log_error(NULL, "database %s: %s: %.*s", sql_db_name(c->db), req->def->name,
                 (int)strcspn(message, "\n"), message);
+}
+
+/* Answers the reads whose rows are complete. */
+static void
+answer_reads(struct sql_conn *c)
+{
+    while (!c->writes && !c->group_failed && c->group->next != c->in.at)
+        sql_db_on_read(c->db, list_entry(c->group->next, struct sql_req, node));
 }
 
 /* The pipeline of the group has been answered. */
@@ -445,9 +456,6 @@ take_sync(struct sql_conn *c)
     if (!c->group)
         return false;
     assert(c->in.sync);
-    walk_next(c, &c->in);
-    if (c->in.at != c->group || c->in.sync)
-        return false;
     group_end(c);
     return true;
 }
@@ -690,8 +698,10 @@ take_results(struct sql_conn *c)
             if (!c->has_answer)
                 return false;
             c->has_answer = false;
-            if (c->group && !c->in.sync)
+            if (c->group && !c->in.sync) {
                 walk_next(c, &c->in);
+                answer_reads(c);
+            }
         } else {
             c->has_answer = PQresultStatus(res) != PGRES_PIPELINE_SYNC;
             handed_over = take_pipeline_result(c, res);

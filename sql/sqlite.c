@@ -24,7 +24,7 @@
 
 enum {
     LIMIT_CHECK_OPS = 20000,
-    BUSY_TIMEOUT_MS = 2000,
+    BUSY_TIMEOUT_MS = 250,
     RESULT_BYTES_MAX = 16 << 20
 };
 

@@ -140,7 +140,9 @@ place_lite(const char *path, const char *text)
             continue;
         if (rc == SQLITE_OK && (rc = sqlite3_step(stmt)) == SQLITE_ROW)
             snprintf(value, sizeof value, "%s",
-                    (const char *)sqlite3_column_text(stmt, 0));
+                    sqlite3_column_text(stmt, 0)
+                            ? (const char *)sqlite3_column_text(stmt, 0)
+                            : "");
         while (rc == SQLITE_ROW)
             rc = sqlite3_step(stmt);
         if (rc != SQLITE_DONE)

@@ -47,8 +47,9 @@ struct account_call {
     uint64_t id;
     struct auth_policy policy;
     struct arena arena;
-    struct str user, host, password; /* prepared (but the password); in the arena */
-    struct creds *creds;             /* check_password, at WORK */
+    struct query_target target;
+    struct str password; /* as given; all in the arena */
+    struct creds *creds; /* check_password, at WORK */
     struct query query;
     struct work work;
 };
@@ -72,15 +73,14 @@ call_reply(struct account_call *c, enum ipc_status status, const char *text)
 static void
 call_make_keys(struct account_call *c)
 {
-    struct cred_row rows[CRED_ROWS_MAX];
+    struct cred_row *rows = arena_alloc(&c->arena, CRED_ROWS_MAX * sizeof *rows);
     size_t n;
 
     if (creds_make(&c->arena, &c->policy, c->password, rows, &n) < 0) {
         call_reply(c, IPC_INVALID, "the password is empty, too long, or not allowed");
         return;
     }
-    query_start_rows(
-            &c->auth->queries, &c->query, c->op->sql, c->host, c->user, rows, n);
+    query_start(&c->query, c->auth->sql, c->op->sql, &c->target, rows, n);
 }
 
 static void
@@ -117,10 +117,8 @@ on_answer(struct query *query, enum ipc_status status)
     struct account_call *c = container_of(query, struct account_call, query);
     const char *text = "";
 
-    if (c->op->checks && (status == IPC_OK || status == IPC_NOT_FOUND)) {
+    if (c->op->checks && status == IPC_OK) {
         c->creds = query_take_creds(query);
-        if (!c->creds)
-            c->creds = mem_zalloc(sizeof *c->creds);
         call_wait_for_work(c);
         return;
     }
@@ -161,23 +159,25 @@ call_prepare(struct account_call *c, const struct ipc_call *m)
 {
     struct str arg[ACCOUNT_CALL_ARGS_MAX], extra;
     struct ipc_list args = m->args;
-    const struct auth_policy *policy;
+    const struct auth_host *host;
+    struct str user, name;
     size_t n = 0;
 
     while (n < c->op->n_args && ipc_list_next(&args, &arg[n]))
         n++;
     if (n < c->op->n_args || ipc_list_next(&args, &extra))
         return "wrong number of arguments";
-    if (jid_prep_local(&c->arena, arg[0], &c->user) < 0)
+    if (jid_prep_local(&c->arena, arg[0], &user) < 0)
         return "not a user name";
-    if (jid_prep_domain(&c->arena, arg[1], &c->host) < 0)
+    if (jid_prep_domain(&c->arena, arg[1], &name) < 0)
         return "not a host name";
-    policy = auth_find_policy(c->auth, c->host);
-    if (!policy)
+    host = auth_find_host(c->auth, name);
+    if (!host)
         return "this host is not served";
-    c->policy = *policy;
-    c->user = str_dup(&c->arena, c->user);
-    c->host = str_dup(&c->arena, c->host);
+    c->policy = host->policy;
+    c->target = host->target;
+    c->target.user = str_dup(&c->arena, user);
+    c->target.host = str_dup(&c->arena, name);
     if (n > 2)
         c->password = str_dup(&c->arena, arg[2]);
     if (c->op->makes_keys && password_prep(&c->arena, c->password, &extra) < 0)
@@ -208,6 +208,7 @@ account_on_call(struct auth *auth, ipc_addr from, const struct ipc_call *m)
     c->from = from;
     c->id = m->id;
     c->query.on_answer = on_answer;
+    c->query.timeout_ms = auth->sql_timeout_ms;
     work_init(&c->work, on_work);
     arena_init(&c->arena, 4096);
     list_add(&auth->calls, &c->node);
@@ -218,7 +219,7 @@ account_on_call(struct auth *auth, ipc_addr from, const struct ipc_call *m)
     else if (op->makes_keys)
         call_wait_for_work(c);
     else
-        query_start(&auth->queries, &c->query, op->sql, c->host, c->user);
+        query_start(&c->query, auth->sql, op->sql, &c->target, NULL, 0);
 }
 
 void

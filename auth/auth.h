@@ -6,9 +6,11 @@
 #include "auth/query.h"
 #include "auth/sasl.h"
 #include "auth/work.h"
+#include "base/hash.h"
 #include "base/list.h"
 
 struct proc;
+struct sql_client;
 
 /* What the parts of the auth process share. */
 enum {
@@ -29,6 +31,7 @@ enum {
 struct auth_host {
     struct str name;
     struct auth_policy policy;
+    struct query_target target; /* without the user */
 };
 
 struct auth {
@@ -38,7 +41,8 @@ struct auth {
     uint64_t lifetime_ms;             /* of a dialogue */
     uint8_t secret[SASL_SECRET_SIZE]; /* for salts of accounts that do not exist */
     struct limit *addresses, *accounts;
-    struct queries queries;
+    struct sql_client *sql;
+    uint64_t sql_timeout_ms;
     struct work_queue work;
     struct map dialogues; /* by conn */
     struct list by_age;   /* dialogues, the oldest first */
@@ -46,7 +50,7 @@ struct auth {
     size_t n_calls;
 };
 
-const struct auth_policy *auth_find_policy(const struct auth *auth, struct str host);
+const struct auth_host *auth_find_host(const struct auth *auth, struct str name);
 
 /* dialogue.c */
 struct ipc_auth_step;

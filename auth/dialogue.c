@@ -180,6 +180,27 @@ dialogue_on_decision(struct dialogue *d, enum sasl_status status)
     loop_timer_set(loop, &d->timer, wait_ms);
 }
 
+/* The host may have gone with a reload; then nobody knows its accounts. */
+static void
+dialogue_ask(struct dialogue *d)
+{
+    struct auth *auth = d->auth;
+    const struct auth_host *host = auth_find_host(auth, buf_str(&d->host));
+    struct query_target target;
+
+    if (!host) {
+        dialogue_drop(d, "this host is not served any more");
+        return;
+    }
+    target = host->target;
+    target.host = buf_str(&d->host);
+    target.user = sasl_user(d->sasl);
+    d->place = AT_SQL;
+    d->account = limit_key(auth->accounts, target.host, target.user);
+    d->query.timeout_ms = auth->sql_timeout_ms;
+    query_start(&d->query, auth->sql, SQL_USER_GET, &target, NULL, 0);
+}
+
 static void
 dialogue_on_status(struct dialogue *d, enum sasl_status status, bool decided)
 {
@@ -192,11 +213,7 @@ dialogue_on_status(struct dialogue *d, enum sasl_status status, bool decided)
         proc_send(d->auth->proc, d->worker, IPC_AUTH_RESULT, &m);
         break;
     case SASL_WANT_CREDS:
-        d->place = AT_SQL;
-        d->account =
-                limit_key(d->auth->accounts, buf_str(&d->host), sasl_user(d->sasl));
-        query_start(&d->auth->queries, &d->query, SQL_USER_GET, buf_str(&d->host),
-                sasl_user(d->sasl));
+        dialogue_ask(d);
         break;
     case SASL_SUCCESS:
     case SASL_FAILURE:
@@ -232,13 +249,11 @@ on_answer(struct query *query, enum ipc_status status)
 {
     struct dialogue *d = container_of(query, struct dialogue, query);
 
-    if (status != IPC_OK && status != IPC_NOT_FOUND) {
+    if (status != IPC_OK) {
         dialogue_on_status(d, sasl_set_creds(d->sasl, NULL), false);
         return;
     }
     d->creds = query_take_creds(query);
-    if (!d->creds)
-        d->creds = mem_zalloc(sizeof *d->creds); /* nobody */
     if (!sasl_is_costly(d->sasl)) {
         dialogue_use_creds(d);
         return;
@@ -263,12 +278,12 @@ on_timer(struct loop_timer *timer)
 
 static void
 dialogue_new(struct auth *auth, ipc_addr from, const struct ipc_auth_step *m,
-        const struct auth_policy *policy)
+        const struct auth_host *host)
 {
     struct str offered[SASL_OFFERED_MAX + 1], name;
     struct ipc_list list = m->offered;
     struct sasl_start start = { .secret = auth->secret,
-        .policy = policy,
+        .policy = &host->policy,
         .host = m->host,
         .mechanism = m->mechanism,
         .tls = m->tls,
@@ -305,12 +320,12 @@ dialogue_find(struct auth *auth, uint64_t conn)
 static void
 dialogue_on_initial(struct auth *auth, ipc_addr from, const struct ipc_auth_step *m)
 {
-    const struct auth_policy *policy = auth_find_policy(auth, m->host);
+    const struct auth_host *host = auth_find_host(auth, m->host);
     struct dialogue *d = dialogue_find(auth, m->conn);
 
     if (d)
         dialogue_free(d);
-    if (!policy) {
+    if (!host) {
         result_send(auth, from, m->conn, SASL_ERROR_TEMPORARY_AUTH_FAILURE,
                 "this host is not served");
         return;
@@ -320,7 +335,7 @@ dialogue_on_initial(struct auth *auth, ipc_addr from, const struct ipc_auth_step
         dialogue_drop(list_entry(auth->by_age.next, struct dialogue, age),
                 "too many are logging in at the moment; try again later");
     }
-    dialogue_new(auth, from, m, policy);
+    dialogue_new(auth, from, m, host);
 }
 
 void

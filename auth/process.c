@@ -14,15 +14,29 @@
 #include "auth/auth.h"
 #include "auth/digest.h"
 #include "base/mem.h"
+#include "sql/client.h"
 
-const struct auth_policy *
-auth_find_policy(const struct auth *auth, struct str host)
+const struct auth_host *
+auth_find_host(const struct auth *auth, struct str name)
 {
     for (size_t i = 0; i < auth->n_hosts; i++) {
-        if (str_eq(auth->host[i].name, host))
-            return &auth->host[i].policy;
+        if (str_eq(auth->host[i].name, name))
+            return &auth->host[i];
     }
     return NULL;
+}
+
+/* Where the accounts of a host are, in the order of auth_method. */
+static void
+target_of(const struct conf_host *host, struct query_target *ret)
+{
+    *ret = (struct query_target){ .host = host->name };
+    for (size_t i = 0; i < host->n_auth_methods && i < QUERY_PLACES_MAX; i++)
+        ret->which[ret->n_which++] = host->auth_method[i] == CONF_AUTH_SQL
+                                             ? SQL_WHICH_SQL
+                                             : SQL_WHICH_EMBEDDED;
+    if (ret->n_which == 0)
+        ret->which[ret->n_which++] = SQL_WHICH_DEFAULT;
 }
 
 /* Names are views into the configuration: taken anew with each. */
@@ -35,6 +49,7 @@ auth_configure(struct auth *auth, const struct conf *conf)
     for (size_t i = 0; i < conf->n_hosts; i++) {
         auth->host[i].name = conf->hosts[i].name;
         auth_policy_of(&conf->hosts[i], &auth->host[i].policy);
+        target_of(&conf->hosts[i], &auth->host[i].target);
     }
     auth->lifetime_ms = conf->negotiation_timeout_ms;
     if (auth->lifetime_ms > AUTH_LIFETIME_MAX_MS)
@@ -65,7 +80,8 @@ auth_prepare(struct proc *p)
             &STR("salts of accounts that do not exist"), 1, auth->secret);
     auth->addresses = limit_new(&addresses);
     auth->accounts = limit_new(&accounts);
-    queries_init(&auth->queries, p);
+    auth->sql = sql_client_new(p->loop, p->post);
+    auth->sql_timeout_ms = QUERY_TIMEOUT_MS;
     work_queue_init(&auth->work, p->loop, AUTH_WORK_MAX);
     list_init(&auth->by_age);
     list_init(&auth->calls);
@@ -108,7 +124,7 @@ auth_finish(struct proc *p)
     accounts_end(auth);
     limit_free(&auth->addresses);
     limit_free(&auth->accounts);
-    queries_fini(&auth->queries);
+    sql_client_free(&auth->sql);
     map_fini(&auth->dialogues);
     list_del(&auth->work.turn.node);
     mem_free(&auth->host);
@@ -152,8 +168,18 @@ on_sql_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
     struct proc *p = ctx;
     struct auth *auth = p->self;
 
-    (void)from, (void)fd;
-    queries_on_reply(&auth->queries, msg);
+    (void)fd;
+    sql_client_on_reply(auth->sql, from, msg);
+}
+
+static void
+on_sql_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    struct auth *auth = p->self;
+
+    (void)msg, (void)fd;
+    sql_client_on_restarted(auth->sql, from);
 }
 
 static const ipc_handler_fn auth_handlers[IPC_TYPES] = {
@@ -161,6 +187,7 @@ static const ipc_handler_fn auth_handlers[IPC_TYPES] = {
     [IPC_AUTH_ABORT] = on_abort,
     [IPC_ACCOUNT_CALL] = on_account_call,
     [IPC_SQL_REPLY] = on_sql_reply,
+    [IPC_SQL_RESTARTED] = on_sql_restarted,
 };
 
 const struct proc_role_ops auth_ops = {

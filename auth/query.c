@@ -1,65 +1,28 @@
 /*
- * query.c -- questions to the sql process
+ * query.c -- questions about an account to the databases of its host
  *
- * Ids start at a random number, so that an answer to our predecessor, left in the
- * mailbox when it died, does not fit a question of ours.
+ * A question becomes steps, each one request to one database:
+ *
+ *     USER_GET, USER_EXISTS, USER_UPDATE   first, second; the one that has it ends it
+ *     USER_DEL                             first, second
+ *     USER_CREATE                          USER_EXISTS second, USER_CREATE first
+ *
+ * The last because an account in the first database hides one of that name in the
+ * second: registering must not take it over.
  */
 #include "auth/query.h"
 
 #include <assert.h>
-#include <stdio.h>
-#include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/rand.h"
-#include "proc/proc.h"
+#include "sql/client.h"
+#include "sql/wire.h"
 
-void
-queries_init(struct queries *all, struct proc *proc)
-{
-    *all = (struct queries){
-        .proc = proc, .next_id = rand_u64(), .retry_ms = QUERY_RETRY_MS
-    };
-}
-
-void
-queries_fini(struct queries *all)
-{
-    map_fini(&all->by_id);
-}
-
-static struct str
-id_key(const uint64_t *id)
-{
-    return (struct str){ (const char *)id, sizeof *id };
-}
-
-static uint64_t
-u64_of(const unsigned char *p)
-{
-    uint64_t v = 0;
-
-    for (int i = 0; i < 8; i++)
-        v = v << 8 | p[i];
-    return v;
-}
-
-static void
-query_send(struct query *q)
-{
-    struct proc *p = q->all->proc;
-    struct ipc_sql_request m = { .id = q->id,
-        .write_id_hi = u64_of(q->write_id.b),
-        .write_id_lo = u64_of(q->write_id.b + 8),
-        .op = (uint16_t)q->op,
-        .host = buf_str(&q->host),
-        .params = { buf_str(&q->params), q->n_params } };
-
-    q->n_tries++;
-    proc_send(p, ipc_addr_of(PROC_SQL, 0), IPC_SQL_REQUEST, &m);
-    loop_timer_set(p->loop, &q->timer, q->all->retry_ms);
-}
+/* What sql/client.h holds on to; its query may be gone. */
+struct asked {
+    struct query *query;
+};
 
 void
 creds_free(struct creds **creds)
@@ -72,30 +35,10 @@ creds_free(struct creds **creds)
 void
 query_cancel(struct query *q)
 {
-    if (q->id == 0)
-        return;
-    loop_timer_cancel(q->all->proc->loop, &q->timer);
-    map_del(&q->all->by_id, id_key(&q->id));
-    q->id = 0;
-    if (q->params.p)
-        mem_wipe(q->params.p, q->params.size); /* passwords in plain text */
-    buf_fini(&q->params);
-    buf_fini(&q->host);
+    if (q->asked)
+        q->asked->query = NULL;
+    q->asked = NULL;
     creds_free(&q->creds);
-}
-
-static void
-query_end(struct query *q, enum ipc_status status)
-{
-    struct creds *creds = q->creds;
-
-    q->creds = NULL;
-    query_cancel(q);
-    if (status == IPC_OK)
-        q->creds = creds;
-    else
-        creds_free(&creds);
-    q->on_answer(q, status);
 }
 
 struct creds *
@@ -108,135 +51,163 @@ query_take_creds(struct query *q)
 }
 
 static void
-on_timer(struct loop_timer *timer)
+query_end(struct query *q, enum ipc_status status)
 {
-    struct query *q = container_of(timer, struct query, timer);
-
-    if (q->n_tries >= QUERY_TRIES) {
-        query_end(q, IPC_UNAVAILABLE);
-        return;
-    }
-    if (q->creds) /* half an answer: from the beginning */
-        creds_wipe(q->creds);
-    query_send(q);
+    if (status != IPC_OK)
+        creds_free(&q->creds);
+    q->on_answer(q, status);
 }
+
+/* Which database and operation the step is about. */
+static enum sql_op
+query_step(const struct query *q, enum sql_which *ret_which)
+{
+    bool last = q->step + 1 == q->target.n_which;
+
+    *ret_which = q->target.which[q->step];
+    if (q->op != SQL_USER_CREATE)
+        return q->op;
+    *ret_which = q->target.which[last ? 0 : q->step + 1];
+    return last ? SQL_USER_CREATE : SQL_USER_EXISTS;
+}
+
+static void on_done(void *arg, const struct sql_result *result);
 
 static void
-query_begin(struct queries *all, struct query *q, enum sql_op op, struct str host)
-{
-    assert(q->id == 0 && q->on_answer && !q->creds);
-    q->all = all;
-    while (all->next_id == 0 || map_get(&all->by_id, id_key(&all->next_id)))
-        all->next_id++;
-    q->id = all->next_id++;
-    q->op = op;
-    q->n_tries = 0;
-    q->n_params = 0;
-    q->write_id = (struct sql_write_id){ { 0 } };
-    q->timer.fn = on_timer;
-    buf_add_str(&q->host, host);
-    map_set(&all->by_id, id_key(&q->id), q);
-}
-
-static void
-query_add(struct query *q, struct str param)
-{
-    ipc_list_add(&q->params, param);
-    q->n_params++;
-}
-
-static void
-query_add_number(struct query *q, uint64_t number)
-{
-    char text[24];
-
-    snprintf(text, sizeof text, "%llu", (unsigned long long)number);
-    query_add(q, str_from(text));
-}
-
-void
-query_start(struct queries *all, struct query *q, enum sql_op op, struct str host,
-        struct str user)
-{
-    query_begin(all, q, op, host);
-    query_add(q, user);
-    if (op == SQL_USER_DEL)
-        sql_write_id_new(&q->write_id);
-    if (op == SQL_USER_GET)
-        q->creds = mem_zalloc(sizeof *q->creds);
-    query_send(q);
-}
-
-void
-query_start_rows(struct queries *all, struct query *q, enum sql_op op, struct str host,
-        struct str user, const struct cred_row *rows, size_t n_rows)
-{
-    query_begin(all, q, op, host);
-    sql_write_id_new(&q->write_id);
-    buf_reserve(&q->params, 4096); /* does not grow then, and leaves no copies */
-    query_add(q, user);
-    for (size_t i = 0; i < n_rows; i++) {
-        query_add_number(q, rows[i].type);
-        query_add(q, rows[i].password);
-        query_add(q, rows[i].serverkey);
-        query_add(q, rows[i].salt);
-        query_add_number(q, rows[i].iterations);
-    }
-    query_send(q);
-}
-
-static unsigned
-number_of(struct str cell)
-{
-    uint64_t v;
-
-    return str_to_u64(cell, &v) == 0 && v <= UINT32_MAX ? (unsigned)v : UINT32_MAX;
-}
-
-/* The rows of USER_GET: type, password, serverkey, salt, iterationcount. */
-static void
-query_add_rows(struct query *q, const struct ipc_sql_reply *reply)
+query_ask(struct query *q)
 {
     enum {
         COLUMNS = 5
     };
-    struct log_ctx ctx = { .host = buf_str(&q->host) };
-    struct ipc_list cells = reply->cells;
-    struct str cell[COLUMNS];
-    int n = 0;
+    struct sql_value param[1 + CRED_ROWS_MAX * COLUMNS], *at = param;
+    struct sql_call call = { .host = q->target.host,
+        .timeout_ms = q->timeout_ms,
+        .param = param,
+        .done = on_done };
+    struct asked *asked = mem_alloc(sizeof *asked);
 
-    if (reply->columns != COLUMNS)
+    assert(q->n_rows <= CRED_ROWS_MAX);
+    call.op = query_step(q, &call.which);
+    *at++ = sql_text(q->target.user);
+    for (size_t i = 0; i < q->n_rows && call.op == q->op; i++) {
+        *at++ = sql_int(q->row[i].type);
+        *at++ = sql_text(q->row[i].password);
+        *at++ = sql_text(q->row[i].serverkey);
+        *at++ = sql_text(q->row[i].salt);
+        *at++ = sql_int(q->row[i].iterations);
+    }
+    call.n_params = (size_t)(at - param);
+    call.arg = asked;
+    asked->query = q;
+    q->asked = asked;
+    if (sql_client_ask(q->client, &call) == 0)
         return;
-    while (ipc_list_next(&cells, &cell[n])) {
-        struct cred_row row;
+    mem_free_p(asked);
+    q->asked = NULL;
+    query_end(q, IPC_UNAVAILABLE);
+}
 
-        if (++n < COLUMNS)
-            continue;
-        n = 0;
-        row = (struct cred_row){ .type = number_of(cell[0]),
-            .password = cell[1],
-            .serverkey = cell[2],
-            .salt = cell[3],
-            .iterations = number_of(cell[4]) };
+static struct str
+text_of(const struct sql_value *v)
+{
+    return v->kind == SQL_TEXT ? v->s : STR("");
+}
+
+static uint32_t
+number_of(const struct sql_value *v)
+{
+    return v->kind == SQL_INT && v->i >= 0 && v->i < UINT32_MAX ? (uint32_t)v->i
+                                                                : UINT32_MAX;
+}
+
+/* type, password, serverkey, salt, iterationcount */
+static void
+query_add_rows(struct query *q, const struct sql_result *result)
+{
+    const struct sql_value *v = result->value;
+    struct log_ctx ctx = { .host = q->target.host };
+
+    for (size_t i = 0; i < result->n_rows; i++, v += result->n_cols) {
+        struct cred_row row = { .type = number_of(&v[0]),
+            .password = text_of(&v[1]),
+            .serverkey = text_of(&v[2]),
+            .salt = text_of(&v[3]),
+            .iterations = number_of(&v[4]) };
+
         if (creds_add_row(q->creds, &row) < 0)
-            log_warning(&ctx, "a damaged row of the table users is left out (type %u)",
-                    row.type);
+            log_warning(&ctx,
+                    "a damaged row of the table users is left out: %.*s, type %u",
+                    STR_ARG(q->target.user), row.type);
     }
 }
 
-void
-queries_on_reply(struct queries *all, const struct ipc_sql_reply *reply)
+/* Is the answer complete? Else the next step follows. */
+static bool
+query_take_result(
+        struct query *q, const struct sql_result *result, enum ipc_status *ret)
 {
-    struct query *q = map_get(&all->by_id, id_key(&reply->id));
+    bool last = q->step + 1 == q->target.n_which;
 
-    if (!q || reply->status > IPC_FAILED)
-        return; /* late, or twice: we asked again */
-    if (q->creds && reply->status == IPC_OK)
-        query_add_rows(q, reply);
-    if (reply->more && reply->status == IPC_OK)
+    *ret = sql_wire_status(result->status);
+    switch (q->op) {
+    case SQL_USER_GET:
+        if (*ret == IPC_OK && result->n_rows)
+            query_add_rows(q, result);
+        return *ret != IPC_OK || result->n_rows || last;
+    case SQL_USER_EXISTS:
+        if (*ret == IPC_OK && result->n_rows == 0)
+            *ret = IPC_NOT_FOUND;
+        break;
+    case SQL_USER_CREATE:
+        if (last || *ret != IPC_OK)
+            return true;
+        *ret = IPC_CONFLICT;
+        return result->n_rows > 0;
+    case SQL_USER_DEL:
+        q->any |= *ret == IPC_OK;
+        if (*ret == IPC_OK || *ret == IPC_NOT_FOUND) {
+            *ret = q->any ? IPC_OK : IPC_NOT_FOUND;
+            return last;
+        }
+        return true;
+    default: /* USER_UPDATE; the others are not asked */
+        break;
+    }
+    return *ret != IPC_NOT_FOUND || last;
+}
+
+static void
+on_done(void *arg, const struct sql_result *result)
+{
+    struct asked *asked = arg;
+    struct query *q = asked->query;
+    enum ipc_status status;
+
+    mem_free_p(asked);
+    if (!q)
+        return; /* called off */
+    q->asked = NULL;
+    if (query_take_result(q, result, &status)) {
+        query_end(q, status);
         return;
-    if (q->op == SQL_USER_EXISTS && reply->status == IPC_OK && reply->cells.n == 0)
-        query_end(q, IPC_NOT_FOUND);
-    else
-        query_end(q, (enum ipc_status)reply->status);
+    }
+    q->step++;
+    query_ask(q);
+}
+
+void
+query_start(struct query *q, struct sql_client *client, enum sql_op op,
+        const struct query_target *target, const struct cred_row *rows, size_t n_rows)
+{
+    assert(!q->asked && !q->creds && q->on_answer && target->n_which > 0);
+    q->client = client;
+    q->op = op;
+    q->target = *target;
+    q->row = rows;
+    q->n_rows = n_rows;
+    q->step = 0;
+    q->any = false;
+    if (op == SQL_USER_GET)
+        q->creds = mem_zalloc(sizeof *q->creds);
+    query_ask(q);
 }

@@ -2,69 +2,60 @@
 #define AUTH_QUERY_H
 
 #include "auth/store.h"
-#include "base/buf.h"
-#include "base/hash.h"
-#include "base/loop.h"
 #include "ipc/ipc.h"
 #include "sql/sql.h"
 
-struct proc;
+struct sql_client;
 
 /*
- * Questions to the sql process. A query is a member of what waits for it; one that got
- * no answer is sent again with the same ids, which is harmless (DESIGN.md), because the
- * sql process may have died with it; after QUERY_TRIES it is answered with UNAVAILABLE.
+ * Questions about one account to the databases of its host, one after the other as
+ * auth_method says. A query is a member of what waits for it, and can be called off,
+ * which sql/client.h does not know.
  */
 enum {
-    QUERY_RETRY_MS = 4000,
-    QUERY_TRIES = 4
+    QUERY_TIMEOUT_MS = 15000, /* each database; longer than a sql process is away */
+    QUERY_PLACES_MAX = 2
+};
+
+struct query_target {
+    struct str host, user; /* prepared; live until the answer */
+    enum sql_which which[QUERY_PLACES_MAX];
+    size_t n_which;
 };
 
 struct query {
-    uint64_t id; /* 0: not under way */
-    struct queries *all;
-    struct loop_timer timer;
-    unsigned n_tries;
+    struct asked *asked; /* NULL: not under way */
+    struct sql_client *client;
+    struct query_target target;
     enum sql_op op;
-    struct sql_write_id write_id;
-    struct buf host, params;
-    uint32_t n_params;
+    uint64_t timeout_ms;
+    const struct cred_row *row; /* of USER_CREATE and USER_UPDATE */
+    size_t n_rows, step;
+    bool any; /* USER_DEL: there was one */
 
     /*
-     * The answer; called once. For USER_GET, creds holds what was found. May free what
-     * the query is a member of.
+     * The answer; called once, perhaps before query_start() returns. May free what the
+     * query is a member of. Status: of USER_GET OK (whether there are rows or not),
+     * UNAVAILABLE or FAILED; of the others also NOT_FOUND or CONFLICT.
      */
     void (*on_answer)(struct query *query, enum ipc_status status);
-    struct creds *creds; /* with USER_GET, else NULL; the query's until taken */
+    struct creds *creds; /* of USER_GET, when OK */
 };
 
-struct queries {
-    struct proc *proc;
-    struct map by_id;
-    uint64_t next_id;
-    uint64_t retry_ms;
-};
-
-void queries_init(struct queries *all, struct proc *proc);
-void queries_fini(struct queries *all);
-
-/* USER_GET, USER_EXISTS, USER_DEL. */
-void query_start(struct queries *all, struct query *query, enum sql_op op,
-        struct str host, struct str user);
-
-/* USER_CREATE, USER_UPDATE. */
-void query_start_rows(struct queries *all, struct query *query, enum sql_op op,
-        struct str host, struct str user, const struct cred_row *rows, size_t n_rows);
-
-/* Ends it without an answer and frees what it holds; harmless when it is not under way.
+/*
+ * USER_GET and USER_EXISTS: the first database that has the account. USER_UPDATE: the
+ * same. USER_DEL: all. USER_CREATE: the first, if none has it. rows, for CREATE and
+ * UPDATE, live until the answer.
  */
+void query_start(struct query *query, struct sql_client *client, enum sql_op op,
+        const struct query_target *target, const struct cred_row *rows, size_t n_rows);
+
+/* Ends it without an answer; harmless when it is not under way. */
 void query_cancel(struct query *query);
 
-/* The creds of the answer, now the caller's to creds_free(). NULL: there were none. */
+/* The creds of the answer, now the caller's to creds_free(). */
 struct creds *query_take_creds(struct query *query);
 
 void creds_free(struct creds **creds); /* wipes */
-
-void queries_on_reply(struct queries *all, const struct ipc_sql_reply *reply);
 
 #endif

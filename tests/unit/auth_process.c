@@ -15,6 +15,7 @@
 #include "auth/process.h"
 #include "base/arena.h"
 #include "base/mem.h"
+#include "sql/client.h"
 #include "tests/unit/sasl_client.h"
 
 enum {
@@ -331,25 +332,29 @@ test_scram(void **state)
     assert_string_equal(buf_c(&rig.user), "romeo");
 }
 
-/* No answer, once: the question is repeated with its id. Never: a temporary failure. */
+/* Its successor is asked the same; if nobody ever answers, that is a temporary failure.
+ */
 static void
 test_silent_database(void **state)
 {
+    struct ipc_nothing nothing = { 0 };
+
     (void)state;
-    rig.auth->queries.retry_ms = 5;
     send_step(1, "::1", "PLAIN", STR("\0romeo\0pencil"));
-    turn_until(&rig.n_requests, 2);
+    assert_int_equal(rig.n_requests, 1);
+    handle(IPC_SQL_RESTARTED, PROC_SQL, &nothing);
+    assert_int_equal(rig.n_requests, 2);
     assert_true(rig.request[0].m.id == rig.request[1].m.id);
     answer_with_password(&rig.request[1], "pencil");
     turn_until(&rig.n_results, 1);
     assert_int_equal(rig.result.status, IPC_AUTH_SUCCESS);
     answer_with_password(&rig.request[1], "pencil"); /* the second answer is nobody's */
 
+    rig.auth->sql_timeout_ms = 5;
     send_step(2, "::1", "PLAIN", STR("\0romeo\0pencil"));
     turn_until(&rig.n_results, 2);
-    assert_int_equal(rig.n_requests, 2 + QUERY_TRIES);
     expect_failure(SASL_ERROR_TEMPORARY_AUTH_FAILURE);
-    assert_int_equal(rig.auth->queries.by_id.n, 0);
+    assert_int_equal(sql_client_waiting(rig.auth->sql), 0);
 }
 
 static void
@@ -366,7 +371,7 @@ test_database_says_no(void **state)
     }
 }
 
-/* Rows in several frames, one of them damaged, one frame of another question. */
+/* Rows in several frames, one of them damaged, and a frame of another question. */
 static void
 test_pieces_of_an_answer(void **state)
 {
@@ -379,13 +384,10 @@ test_pieces_of_an_answer(void **state)
     handle(IPC_SQL_REPLY, PROC_SQL, &m);
     m.id--;
     ipc_list_add(&cells, STR("2"));
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 3; i++)
         ipc_list_add(&cells, i % 2 ? STR("?") : STR_NULL);
+    ipc_list_add(&cells, STR("-1"));
     m.cells = ipc_list_of(&cells);
-    handle(IPC_SQL_REPLY, PROC_SQL, &m);
-    m.columns = 4;
-    handle(IPC_SQL_REPLY, PROC_SQL, &m);
-    m.status = 99;
     handle(IPC_SQL_REPLY, PROC_SQL, &m);
     assert_int_equal(rig.n_results, 0);
     answer_with_password(last_request(), "pencil");
@@ -457,7 +459,7 @@ test_lifetime(void **state)
     (void)state;
     rig.auth->lifetime_ms = 5;
     send_step(1, "::1", "SCRAM-SHA-1", STR("n,,n=romeo,r=abc"));
-    answer_with_status(last_request(), IPC_NOT_FOUND);
+    answer_with_password(last_request(), NULL);
     turn_until(&rig.n_results, 2);
     expect_failure(SASL_ERROR_TEMPORARY_AUTH_FAILURE);
     assert_int_equal(rig.auth->dialogues.n, 0);
@@ -721,6 +723,101 @@ test_too_many_calls(void **state)
     assert_int_equal(rig.reply.status, IPC_UNAVAILABLE);
 }
 
+/* auth_method: [mnesia, sql]: one after the other, and nobody is taken over. */
+static void
+test_two_databases(void **state)
+{
+    static const struct {
+        const char *name;
+        size_t n_args;
+        struct {
+            int op, which; /* -1: the end */
+            enum ipc_status sql;
+            bool row;
+        } step[3];
+        enum ipc_status status;
+    } cases[] = {
+        { "check_account", 2, { { SQL_USER_EXISTS, 1, IPC_OK, true }, { -1, 0, 0, 0 } },
+                IPC_OK },
+        { "check_account", 2,
+                { { SQL_USER_EXISTS, 1, IPC_OK, false },
+                        { SQL_USER_EXISTS, 2, IPC_OK, true }, { -1, 0, 0, 0 } },
+                IPC_OK },
+        { "check_account", 2,
+                { { SQL_USER_EXISTS, 1, IPC_OK, false },
+                        { SQL_USER_EXISTS, 2, IPC_OK, false }, { -1, 0, 0, 0 } },
+                IPC_NOT_FOUND },
+        { "check_account", 2,
+                { { SQL_USER_EXISTS, 1, IPC_UNAVAILABLE, false }, { -1, 0, 0, 0 } },
+                IPC_UNAVAILABLE },
+        { "register", 3,
+                { { SQL_USER_EXISTS, 2, IPC_OK, false },
+                        { SQL_USER_CREATE, 1, IPC_OK, false }, { -1, 0, 0, 0 } },
+                IPC_OK },
+        { "register", 3, { { SQL_USER_EXISTS, 2, IPC_OK, true }, { -1, 0, 0, 0 } },
+                IPC_CONFLICT },
+        { "register", 3,
+                { { SQL_USER_EXISTS, 2, IPC_UNAVAILABLE, false }, { -1, 0, 0, 0 } },
+                IPC_UNAVAILABLE },
+        { "register", 3,
+                { { SQL_USER_EXISTS, 2, IPC_OK, false },
+                        { SQL_USER_CREATE, 1, IPC_CONFLICT, false }, { -1, 0, 0, 0 } },
+                IPC_CONFLICT },
+        { "change_password", 3,
+                { { SQL_USER_UPDATE, 1, IPC_NOT_FOUND, false },
+                        { SQL_USER_UPDATE, 2, IPC_OK, false }, { -1, 0, 0, 0 } },
+                IPC_OK },
+        { "remove", 2,
+                { { SQL_USER_DEL, 1, IPC_OK, false },
+                        { SQL_USER_DEL, 2, IPC_NOT_FOUND, false }, { -1, 0, 0, 0 } },
+                IPC_OK },
+        { "remove", 2,
+                { { SQL_USER_DEL, 1, IPC_NOT_FOUND, false },
+                        { SQL_USER_DEL, 2, IPC_NOT_FOUND, false }, { -1, 0, 0, 0 } },
+                IPC_NOT_FOUND },
+    };
+    static const char *const args[] = { "romeo", "example.net", "pencil" };
+    unsigned n_requests = 0;
+
+    (void)state;
+    rig.host.auth_method[0] = CONF_AUTH_MNESIA;
+    rig.host.auth_method[1] = CONF_AUTH_SQL;
+    rig.host.n_auth_methods = 2;
+    auth_ops.reload(&rig.p);
+    for (unsigned i = 0; i < ARRAY_LEN(cases); i++) {
+        print_message("case %u: %s\n", i, cases[i].name);
+        call(i, cases[i].name, cases[i].n_args, args);
+        for (int j = 0; cases[i].step[j].op >= 0; j++) {
+            struct buf cells = { 0 };
+            struct ipc_sql_reply m = { .status = (uint8_t)cases[i].step[j].sql };
+
+            turn_until(&rig.n_requests, ++n_requests);
+            assert_int_equal(last_request()->m.op, cases[i].step[j].op);
+            assert_int_equal(last_request()->m.db, cases[i].step[j].which);
+            m.id = last_request()->m.id;
+            if (cases[i].step[j].row) {
+                m.columns = 1;
+                ipc_list_add(&cells, STR("1"));
+                m.cells = ipc_list_of(&cells);
+            }
+            handle(IPC_SQL_REPLY, PROC_SQL, &m);
+            buf_fini(&cells);
+        }
+        turn_until(&rig.n_replies, i + 1);
+        assert_int_equal(rig.reply.status, cases[i].status);
+        assert_int_equal(rig.n_requests, n_requests);
+    }
+
+    /* Logging in: the second database has the account. */
+    send_step(1, "::1", "PLAIN", STR("\0romeo\0pencil"));
+    answer_with_password(last_request(), NULL);
+    assert_int_equal(rig.n_requests, n_requests + 2);
+    assert_int_equal(last_request()->m.db, SQL_WHICH_SQL);
+    answer_with_password(last_request(), "pencil");
+    turn_until(&rig.n_results, 1);
+    assert_int_equal(rig.result.status, IPC_AUTH_SUCCESS);
+}
+
 /* What the configuration says of a host is what it offers; a reload changes it. */
 static void
 test_policy(void **state)
@@ -729,16 +826,16 @@ test_policy(void **state)
     const struct auth_policy *p;
 
     (void)state;
-    p = auth_find_policy(rig.auth, STR("example.net"));
+    p = &auth_find_host(rig.auth, STR("example.net"))->policy;
     assert_int_equal(p->stored, CRED_BIT(CRED_SCRAM_SHA1));
     assert_true(p->downgrade_protection);
-    assert_null(auth_find_policy(rig.auth, STR("example.org")));
+    assert_null(auth_find_host(rig.auth, STR("example.org")));
     rig.host.auth_password_format = CONF_PASSWORD_PLAIN;
     rig.host.auth_scram_hash = CONF_SCRAM_SHA512;
     rig.host.disable_sasl_scram_downgrade_protection = true;
     rig.host.disable_sasl_mechanisms = (struct conf_strs){ disabled, 1 };
     auth_ops.reload(&rig.p);
-    p = auth_find_policy(rig.auth, STR("example.net"));
+    p = &auth_find_host(rig.auth, STR("example.net"))->policy;
     assert_int_equal(p->stored, CRED_BIT(CRED_PLAIN));
     assert_int_equal(p->digest, DIGEST_SHA512);
     assert_int_equal(p->disabled, 1u << MECH_PLAIN);
@@ -747,7 +844,7 @@ test_policy(void **state)
             CONF_STORE_SCRAM_SHA256 | CONF_STORE_SCRAM_SHA1;
     rig.host.auth_password_types_hidden_in_sasl1 = CONF_STORE_SCRAM_SHA1;
     auth_ops.reload(&rig.p);
-    p = auth_find_policy(rig.auth, STR("example.net"));
+    p = &auth_find_host(rig.auth, STR("example.net"))->policy;
     assert_int_equal(
             p->stored, CRED_BIT(CRED_SCRAM_SHA1) | CRED_BIT(CRED_SCRAM_SHA256));
     assert_int_equal(p->hidden_in_sasl1, CRED_BIT(CRED_SCRAM_SHA1));
@@ -775,6 +872,7 @@ main(void)
         TEST(test_account_calls),
         TEST(test_registered_keys),
         TEST(test_too_many_calls),
+        TEST(test_two_databases),
         TEST(test_policy),
     };
 

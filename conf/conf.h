@@ -135,6 +135,7 @@ struct conf_subject {
 struct conf_access {
     struct str name;              /* unset: inline */
     const struct conf_rule *rule; /* of an inline rule; conf/acl.h */
+    struct conf_pos pos;
 };
 
 /* What a `shaper:` option holds: likewise, from shaper_rules; name "none" by default.
@@ -142,6 +143,7 @@ struct conf_access {
 struct conf_shaper_access {
     struct str name;
     const struct conf_rule *rule;
+    struct conf_pos pos;
 };
 
 struct conf_shaper {
@@ -155,7 +157,7 @@ struct conf_shaper {
 struct conf_module {
     struct str name;
     const struct conf_node *options; /* a map, may be empty, never NULL */
-    const struct conf_module_def *def;
+    const struct conf_option *def;   /* its row in modules.def */
 };
 
 struct conf_host {
@@ -235,9 +237,12 @@ struct conf_net {
 struct conf {
     struct arena arena; /* holds everything below */
     struct conf_tree *tree;
+    struct str home, database_path, log_path, version; /* as the loader said */
+    struct str path;                                   /* of the main file */
 
     struct conf_host *hosts; /* in the file's order; at least one */
     size_t n_hosts;
+    struct map *host_index;          /* base/hash.h: by name */
     struct conf_listener *listeners; /* those with effect only */
     size_t n_listeners;
     struct conf_strs certfiles; /* globs as given */

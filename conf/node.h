@@ -27,6 +27,9 @@ enum conf_kind {
 #define CONF_FILE_SIZE_MAX (4u << 20)
 #define CONF_TEXT_SIZE_MAX (16u << 20)
 #define CONF_FILES_MAX     64
+#define CONF_DERIVED_MAX   2000000
+#define CONF_HOSTS_MAX     10000
+#define CONF_LISTENERS_MAX 256
 
 /*
  * A YAML node. Children are a chain; in a map each child is a value, and its key is a
@@ -49,6 +52,7 @@ struct conf_tree {
     const char *files[CONF_FILES_MAX];
     size_t n_files;
     size_t n_nodes, text_size; /* budget used */
+    size_t n_derived;          /* nodes made by merging the options of hosts */
 };
 
 /* Values that only some processes may see; bits for conf_pack(). */

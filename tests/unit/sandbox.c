@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netdb.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +176,47 @@ the_usual_work_goes_on(void **state)
     }
 }
 
+static void *
+thread_main(void *arg)
+{
+    *(int *)arg = 1;
+    return NULL;
+}
+
+/* What only the sql process does: names are resolved in a thread, SQLite uses files. */
+static void
+sql_work(int out_fd, const void *routes)
+{
+    char name[] = "/tmp/stanzad-test-XXXXXX";
+    int fds[2], ran = 0, fd = mkstemp(name);
+    struct addrinfo *list = NULL;
+    pthread_t thread;
+
+    (void)routes;
+    if (fd < 0 || unlink(name) < 0 || fsync(fd) < 0)
+        _exit(20);
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET, 0, fds) < 0)
+        _exit(21);
+    if (pthread_create(&thread, NULL, thread_main, &ran) != 0 ||
+            pthread_join(thread, NULL) != 0 || !ran)
+        _exit(22);
+    if (getaddrinfo("localhost", NULL, NULL, &list) != 0)
+        _exit(23);
+    freeaddrinfo(list);
+    if (write(out_fd, "done", 4) != 4)
+        _exit(24);
+}
+
+static void
+the_sql_process_may_use_threads_and_files(void **state)
+{
+    char text[64];
+
+    (void)state;
+    in_sandbox(PROC_SQL, 65534, sql_work, text, sizeof text);
+    assert_string_equal(text, "done");
+}
+
 static void
 who(int out_fd, const void *routes)
 {
@@ -200,6 +243,7 @@ main(void)
         cmocka_unit_test(roles_are_confined),
         cmocka_unit_test(outside_more_is_possible),
         cmocka_unit_test(the_usual_work_goes_on),
+        cmocka_unit_test(the_sql_process_may_use_threads_and_files),
         cmocka_unit_test(root_becomes_the_user),
     };
 

@@ -41,7 +41,7 @@ build() { # NAME MAKE-ARGUMENTS...
     shift
     echo "== build: $*"
     if ! $MAKE --no-print-directory -k -j"$jobs" "$@" >"$log" 2>&1; then
-        grep -E 'error|Error|undefined' "$log" | head -20
+        grep -E ' error: |\*\*\* |undefined reference' "$log" | head -20
         echo "build $* ($log)" >>$out/failures
         return 1
     fi

@@ -25,8 +25,6 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "master/certs.h"
-#include "master/loader.h"
-#include "master/roles.h"
 
 enum {
     START_PATIENCE_MS = 120 * 1000, /* of the process that waits in the foreground */
@@ -249,7 +247,7 @@ load(struct master *m)
     int r;
 
     conf_report_init(&report);
-    r = conf_load(m->opt->conf_path, &m->loader, &report, &m->conf);
+    r = conf_load(m->opt->conf_path, &m->opt->loader, &report, &m->conf);
     conf_report_print(&report, stderr);
     conf_report_fini(&report);
     return r;
@@ -449,7 +447,6 @@ master_run(const struct master_options *opt, const char *exe)
 
     log_set_process("master");
     signal(SIGPIPE, SIG_IGN);
-    loader_init(&m.loader, opt->home);
     rand_text(m.instance, sizeof m.instance - 1);
     if (!opt->foreground && !opt->again)
         r = daemon_begin(&m.daemon);

@@ -22,6 +22,7 @@
 struct master_options {
     const char *conf_path, *home; /* absolute */
     const char *user;             /* NULL: as home.h says */
+    struct conf_loader loader;    /* how the configuration is read, below home */
     bool foreground;
     bool again; /* this image was executed by the master that was here before */
 };
@@ -77,7 +78,6 @@ enum master_state {
 struct master {
     const struct master_options *opt;
     const char *exe;
-    struct conf_loader loader;
     struct home home;
     struct conf *conf;
     struct logfile log;

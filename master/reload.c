@@ -166,7 +166,7 @@ check(struct master *m, struct conf **ret_conf)
     int r;
 
     conf_report_init(&report);
-    r = conf_load(m->opt->conf_path, &m->loader, &report, &conf);
+    r = conf_load(m->opt->conf_path, &m->opt->loader, &report, &conf);
     for (const struct conf_problem *p = report.first; p; p = p->next) {
         conf_problem_format(p, text);
         buf_add_char(text, '\n');

@@ -1,0 +1,192 @@
+/*
+ * main.c -- the command line of stanzad
+ *
+ * The same binary is every process of the service: one that the master has started
+ * finds its control channel in the environment, and everything else over it.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "admin/process.h"
+#include "auth/process.h"
+#include "master/keeper.h"
+#include "master/master.h"
+#include "master/spawn.h"
+#include "router/router.h"
+#include "sql/process.h"
+#include "worker/process.h"
+#include "xmpp/jid.h"
+
+#ifndef SYSCONFDIR
+#define SYSCONFDIR "/usr/local/etc"
+#endif
+
+/* Set for the image that replaces a master which was asked to restart. */
+#define AGAIN_ENV "STANZAD_AGAIN"
+
+static const struct proc_role_ops *const roles[PROC_ROLES] = {
+    [PROC_KEEPER] = &keeper_ops,
+    [PROC_WORKER] = &worker_ops,
+    [PROC_ROUTER] = &router_ops,
+    [PROC_AUTH] = &auth_ops,
+    [PROC_SQL] = &sql_ops,
+    [PROC_ADMIN] = &admin_ops,
+};
+
+/* The names in a configuration are parts of XMPP addresses. */
+static int
+prep(struct arena *conf_arena, enum conf_prep_kind kind, struct str in,
+        struct str *ret_out)
+{
+    switch (kind) {
+    case CONF_PREP_DOMAIN:
+        return jid_prep_domain(conf_arena, in, ret_out);
+    case CONF_PREP_USER:
+        return jid_prep_local(conf_arena, in, ret_out);
+    case CONF_PREP_RESOURCE:
+        return jid_prep_resource(conf_arena, in, ret_out);
+    }
+    return -EINVAL;
+}
+
+static void __attribute__((noreturn)) usage(void)
+{
+    fputs("usage: stanzad [-ftv] [-c file] [-d directory] [-u user]\n", stderr);
+    exit(2);
+}
+
+/* Made absolute: the server works in its own directory. Lives as long as we do. */
+static char *
+absolute(const char *path)
+{
+    char cwd[PATH_MAX], *text;
+    size_t n;
+
+    if (*path == '/' || !getcwd(cwd, sizeof cwd))
+        return strdup(path);
+    n = strlen(cwd) + strlen(path) + 2;
+    text = malloc(n);
+    if (text)
+        snprintf(text, n, "%s/%s", cwd, path);
+    return text;
+}
+
+static int
+check(const struct master_options *opt)
+{
+    struct conf_report report;
+    struct conf *conf = NULL;
+    int r;
+
+    conf_report_init(&report);
+    r = conf_load(opt->conf_path, &opt->loader, &report, &conf);
+    conf_report_print(&report, stderr);
+    conf_report_fini(&report);
+    if (r == 0)
+        conf_explain(conf, stdout);
+    conf_free(&conf);
+    return r < 0 ? 1 : 0;
+}
+
+/* Executes the program once more, with the same options; returns only if that fails. */
+static int
+start_again(const struct master_options *opt, const char *exe)
+{
+    char *argv[10];
+    int n = 0;
+#define ARG(text) argv[n++] = (char *)(uintptr_t)(text)
+
+    ARG("stanzad");
+    if (opt->foreground)
+        ARG("-f");
+    ARG("-c");
+    ARG(opt->conf_path);
+    ARG("-d");
+    ARG(opt->home);
+    if (opt->user) {
+        ARG("-u");
+        ARG(opt->user);
+    }
+    ARG(NULL);
+#undef ARG
+    setenv(AGAIN_ENV, "1", 1);
+    execv(exe, argv);
+    execv("/proc/self/exe", argv);
+    fprintf(stderr, "stanzad: cannot start again: %s\n", strerror(errno));
+    return 1;
+}
+
+static void
+open_standard_descriptors(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = open("/dev/null", O_RDWR);
+    if (fd >= 0)
+        close(fd);
+}
+
+int
+main(int argc, char **argv)
+{
+    struct master_options opt = { .conf_path = SYSCONFDIR "/stanzad/stanzad.yml",
+        .home = "/var/lib/stanzad",
+        .loader.prep = prep };
+    char *exe, *conf_path, *home;
+    bool only_check = false;
+    int control_fd, c, r;
+
+    open_standard_descriptors();
+    control_fd = spawn_control_fd();
+    if (control_fd >= 0)
+        return proc_main(control_fd, &opt.loader, roles);
+    while ((c = getopt(argc, argv, "c:d:ftu:v")) != -1) {
+        switch (c) {
+        case 'c':
+            opt.conf_path = optarg;
+            break;
+        case 'd':
+            opt.home = optarg;
+            break;
+        case 'f':
+            opt.foreground = true;
+            break;
+        case 't':
+            only_check = true;
+            break;
+        case 'u':
+            opt.user = optarg;
+            break;
+        case 'v':
+            puts("stanzad " STANZAD_VERSION);
+            return 0;
+        default:
+            usage();
+        }
+    }
+    if (optind < argc)
+        usage();
+    opt.again = getenv(AGAIN_ENV) != NULL;
+    unsetenv(AGAIN_ENV);
+    opt.conf_path = conf_path = absolute(opt.conf_path);
+    opt.home = home = absolute(opt.home);
+    opt.loader.home = opt.loader.database_path = opt.loader.log_path = home;
+    exe = spawn_own_path(argv[0]);
+    if (!conf_path || !home || !exe) {
+        fprintf(stderr, "stanzad: cannot find out its own path: %s\n", strerror(errno));
+        return 1;
+    }
+    r = only_check ? check(&opt) : master_run(&opt, exe);
+    if (r < 0)
+        r = start_again(&opt, exe);
+    free(exe);
+    free(conf_path);
+    free(home);
+    return r;
+}

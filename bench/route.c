@@ -4,15 +4,18 @@
  *     build/bench/route [SESSIONS]
  *
  * Binds so many sessions (a million by default), each with a 300-byte presence, and
- * prints memory per session and the CPU time of each operation.
+ * prints memory per session and the CPU time of each operation; then the time of a bind
+ * as a worker asks for it: both processes' part, with the mailboxes between them.
  */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "router/route.h"
+#include "router/router.h"
 #include "router/table.h"
 
 static char presence[300];
@@ -120,6 +123,98 @@ bench_lookups(const struct route_table *rt, uint64_t n)
     route_snapshot_fini(&snap);
 }
 
+static uint64_t n_bound;
+
+static void
+on_bound(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    const struct ipc_route_bound *m = msg;
+
+    (void)ctx, (void)from, (void)fd;
+    n_bound += m->status == ROUTE_OK;
+}
+
+static const ipc_handler_fn worker_handlers[IPC_TYPES] = { [IPC_ROUTE_BOUND] =
+                                                                   on_bound };
+
+/* Empties the mailboxes of both. */
+static void
+exchange(struct proc *p, struct post *worker, struct mailbox_reader readers[2],
+        const int fds[2])
+{
+    post_flush(worker);
+    while (mailbox_read(&readers[0], fds[0]) == 1)
+        continue;
+    loop_turn_once(p->loop, 0);
+    post_flush(p->post);
+    while (mailbox_read(&readers[1], fds[1]) == 1)
+        continue;
+}
+
+/* A worker binds n sessions, so many per turn, through a router process. */
+static void
+bench_process(const struct zone *zone, uint64_t n, unsigned a_turn)
+{
+    static struct status_page status;
+    static struct proc p;
+    struct loop *loop = loop_new();
+    struct post *worker = post_new(loop, ipc_addr_of(PROC_WORKER, 0));
+    struct mailbox_reader readers[2];
+    int to_router[2], to_worker[2], to_master[2];
+    char bare[40], what[40];
+    uint64_t t;
+
+    p = (struct proc){ .role = PROC_ROUTER,
+        .n_workers = 1,
+        .status = &status,
+        .routes = *zone,
+        .loop = loop_new() };
+    p.post = post_new(p.loop, ipc_addr_of(PROC_ROUTER, 0));
+    if (mailbox_open(to_router) < 0 || mailbox_open(to_worker) < 0 ||
+            mailbox_open(to_master) < 0)
+        exit(1);
+    post_add_peer(p.post, ipc_addr_of(PROC_WORKER, 0), to_worker[1]);
+    post_add_peer(p.post, ipc_addr_of(PROC_MASTER, 0), to_master[1]);
+    post_add_peer(worker, ipc_addr_of(PROC_ROUTER, 0), to_router[1]);
+    mailbox_reader_init(&readers[0], ipc_addr_of(PROC_ROUTER, 0), P_WORKER,
+            router_ops.handlers, &p);
+    mailbox_reader_init(
+            &readers[1], ipc_addr_of(PROC_WORKER, 0), P_ROUTER, worker_handlers, NULL);
+    if (router_ops.prepare(&p) < 0 || router_ops.start(&p) < 0)
+        exit(1);
+    for (int i = 0; i < 100; i++)
+        loop_turn_once(p.loop, 0); /* what it does at its start */
+    n_bound = 0;
+    t = cpu_us();
+    for (uint64_t i = 0; i < n; i++) {
+        struct ipc_route_bind m = {
+            .conn = conn_id_of(0, (uint32_t)(i % CONN_INDEX_MAX), a_turn),
+            .bare = { bare, name(bare, sizeof bare, n * (20 + a_turn) + i) },
+            .resource = STR("phone.4711"),
+            .remote = STR("192.0.2.123:50123"),
+            .since_us = i,
+        };
+
+        post_send(worker, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &m);
+        if (i % a_turn == a_turn - 1)
+            exchange(&p, worker, readers, (int[2]){ to_router[0], to_worker[0] });
+    }
+    snprintf(what, sizeof what, "bind and answer, %u in a turn", a_turn);
+    report(what, n, t);
+    if (n_bound < n / a_turn * a_turn)
+        fprintf(stderr, "only %llu were bound\n", (unsigned long long)n_bound);
+    router_ops.finish(&p);
+    post_free(&p.post);
+    post_free(&worker);
+    loop_free(&p.loop);
+    loop_free(&loop);
+    for (int i = 0; i < 2; i++)
+        mailbox_reader_fini(&readers[i]);
+    close(to_router[0]);
+    close(to_worker[0]);
+    close(to_master[0]);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -164,5 +259,7 @@ main(int argc, char **argv)
     printf("%-34s %8llu ms\n", "taking the table over",
             (unsigned long long)(cpu_us() - t) / 1000);
     table_free(&table);
+    bench_process(&zw, n / 20, 1);
+    bench_process(&zw, n / 20, 32);
     return 0;
 }

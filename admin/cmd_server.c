@@ -65,8 +65,6 @@ static void
 on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 {
     (void)from;
-    if (reply->status == IPC_OK && reply->text.n > 0)
-        buf_addf(&rq->result.err, "%.*s\n", STR_ARG(str_trim(reply->text)));
     if (reply->status == IPC_OK)
         result_ok(&rq->result);
     else if (reply->text.n > 0 && reply->status != IPC_UNAVAILABLE)
@@ -87,10 +85,21 @@ cmd_restart(struct request *rq)
     ask_master(rq, "restart", 0, on_done);
 }
 
+/* A configuration that works may have warnings: not part of the result. */
+static void
+on_reloaded(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
+{
+    struct str text = str_trim(reply->text);
+
+    if (reply->status == IPC_OK && text.n > 0)
+        buf_addf(&rq->result.err, "%.*s\n", STR_ARG(text));
+    on_done(rq, from, reply);
+}
+
 void
 cmd_reload_config(struct request *rq)
 {
-    ask_master(rq, "reload_config", 0, on_done);
+    ask_master(rq, "reload_config", 0, on_reloaded);
 }
 
 void

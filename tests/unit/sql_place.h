@@ -34,6 +34,9 @@
 #include "base/loop.h"
 #include "sql/sql.h"
 
+/* Not every test uses all of them. */
+#define HELPER static __attribute__((unused))
+
 struct place {
     char dir[128], bin[256];
     int port;
@@ -41,7 +44,7 @@ struct place {
     unsigned n_databases;
 };
 
-static void
+HELPER void
 place_become_postgres(void)
 {
     struct passwd *pw = getpwnam("postgres");
@@ -53,7 +56,7 @@ place_become_postgres(void)
         _exit(126);
 }
 
-static pid_t
+HELPER pid_t
 place_spawn(struct place *p, const char *const argv[])
 {
     char log[160];
@@ -74,7 +77,7 @@ place_spawn(struct place *p, const char *const argv[])
     return pid;
 }
 
-static int
+HELPER int
 place_wait(pid_t pid)
 {
     int status = -1;
@@ -84,7 +87,7 @@ place_wait(pid_t pid)
     return status;
 }
 
-static int
+HELPER int
 place_free_port(void)
 {
     struct sockaddr_in sin = { .sin_family = AF_INET,
@@ -99,7 +102,7 @@ place_free_port(void)
 }
 
 /* Runs SQL on another connection than the one under test; the first value, or "". */
-static const char *
+HELPER const char *
 place_pg(struct place *p, const char *database, const char *text)
 {
     static char value[4096];
@@ -123,7 +126,7 @@ place_pg(struct place *p, const char *database, const char *text)
     return value;
 }
 
-static const char *
+HELPER const char *
 place_lite(const char *path, const char *text)
 {
     static char value[4096];
@@ -153,7 +156,7 @@ place_lite(const char *path, const char *text)
     return value;
 }
 
-static void
+HELPER void
 place_pg_start(struct place *p)
 {
     char postgres[300], port[32], conninfo[300];
@@ -178,7 +181,7 @@ place_pg_start(struct place *p)
 }
 
 /* how: SIGINT for a fast shutdown, SIGQUIT for an immediate one. */
-static void
+HELPER void
 place_pg_stop(struct place *p, int how)
 {
     if (!p->postgres)
@@ -188,7 +191,7 @@ place_pg_stop(struct place *p, int how)
     p->postgres = 0;
 }
 
-static int
+HELPER int
 place_open(void **state)
 {
     struct place *p = calloc(1, sizeof *p);
@@ -219,7 +222,7 @@ place_open(void **state)
     return 0;
 }
 
-static int
+HELPER int
 place_close(void **state)
 {
     struct place *p = *state;
@@ -242,7 +245,7 @@ struct base {
     struct sql_db *db;
 };
 
-static const char *
+HELPER const char *
 base_raw(struct base *b, const char *text)
 {
     return b->settings.type == SQL_ENGINE_PGSQL ? place_pg(b->place, b->database, text)
@@ -250,7 +253,7 @@ base_raw(struct base *b, const char *text)
 }
 
 /* A new, empty database; nobody is connected to it yet. */
-static void
+HELPER void
 base_make(struct base *b, struct place *p, enum sql_engine_type type, bool multihost)
 {
     char text[200];
@@ -280,7 +283,7 @@ base_make(struct base *b, struct place *p, enum sql_engine_type type, bool multi
     b->loop = loop_new();
 }
 
-static void
+HELPER void
 base_until_state(struct base *b, enum sql_state state)
 {
     uint64_t until = clock_ms() + 15000;
@@ -293,13 +296,13 @@ base_until_state(struct base *b, enum sql_state state)
     }
 }
 
-static void
+HELPER void
 base_open(struct base *b)
 {
     b->db = sql_db_open(b->loop, &b->settings, b->name);
 }
 
-static void
+HELPER void
 base_end(struct base *b)
 {
     sql_db_close(&b->db);
@@ -315,7 +318,7 @@ struct answer {
     char rows[2000];
 };
 
-static void
+HELPER void
 answer_take(void *arg, const struct sql_result *result)
 {
     struct answer *a = arg;
@@ -338,7 +341,7 @@ answer_take(void *arg, const struct sql_result *result)
 }
 
 /* Parameters by the operation's types: "t" const char *, "i" int; NULL is NULL. */
-static int
+HELPER int
 base_send(struct base *b, struct answer *a, const struct sql_call *call,
         const char *types, ...)
 {
@@ -368,7 +371,7 @@ base_send(struct base *b, struct answer *a, const struct sql_call *call,
     return sql_request(b->db, &full);
 }
 
-static void
+HELPER void
 base_until(struct base *b, const struct answer *a)
 {
     uint64_t until = clock_ms() + 20000;

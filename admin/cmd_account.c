@@ -138,7 +138,7 @@ cmd_unregister(struct request *rq)
     else if (!request_user(rq, rq->arg[0], &user))
         result_text(&rq->result, STR(""));
     else
-        ask_auth(rq, "unregister", user, host->name, false, on_unregister);
+        ask_auth(rq, "remove", user, host->name, false, on_unregister);
 }
 
 static void

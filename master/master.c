@@ -316,6 +316,11 @@ make_sockets(struct master *m, struct buf *error)
                 m->home.path, strerror(-m->control_socket));
         return m->control_socket;
     }
+    /* The service's own user may administer it; nobody is everybody's. */
+    if (m->home.uid && strcmp(m->home.user, "nobody") != 0 &&
+            chown("stanzad.sock", m->home.uid, m->home.gid) < 0)
+        log_warning(NULL, "cannot give the control socket to the user %s: %s",
+                m->home.user, strerror(errno));
     m->listeners = listeners_new(m->n_workers);
     r = listeners_prepare(m->listeners, m->conf, error);
     if (r == 0)

@@ -15,8 +15,7 @@
 #include "master/usage.h"
 
 enum {
-    ARGS_MAX = 2,
-    RESTART_GRACE_MS = 10 * 1000
+    ARGS_MAX = 2
 };
 
 struct call {
@@ -143,12 +142,7 @@ call_restart_process(const struct call *call)
         }
         log_notice(NULL, "%s is restarted on request", c->name);
         call_reply(call->m, call->id, IPC_OK, STR_NULL);
-        if (c->state == CHILD_DOWN) {
-            child_start(c);
-        } else {
-            c->planned = true;
-            child_stop(c, RESTART_GRACE_MS);
-        }
+        child_replace(c);
         return;
     }
     call_reply(call->m, call->id, IPC_NOT_FOUND, STR("there is no such process"));

@@ -20,6 +20,10 @@
 #include "base/mem.h"
 #include "master/spawn.h"
 
+enum {
+    REPLACE_GRACE_MS = 10 * 1000
+};
+
 static void
 on_ready(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
@@ -201,6 +205,26 @@ child_start(struct child *c)
 }
 
 void
+child_replace(struct child *c)
+{
+    c->planned = true;
+    switch (c->state) {
+    case CHILD_DOWN:
+        child_start(c);
+        break;
+    case CHILD_STARTING:
+    case CHILD_READY:
+        if (c->role == PROC_WORKER)
+            kill(c->pid, SIGKILL);
+        else
+            child_stop(c, REPLACE_GRACE_MS);
+        break;
+    case CHILD_STOPPING:
+        break;
+    }
+}
+
+void
 child_stop(struct child *c, uint64_t grace_ms)
 {
     loop_timer_cancel(c->master->loop, &c->timer);
@@ -215,9 +239,11 @@ child_stop(struct child *c, uint64_t grace_ms)
 static void
 log_end(const struct child *c, int status)
 {
-    bool wanted = c->state == CHILD_STOPPING;
+    bool wanted = c->state == CHILD_STOPPING || c->planned;
+    bool as_usual = WIFEXITED(status) ? WEXITSTATUS(status) == 0
+                                      : c->planned && WTERMSIG(status) == SIGKILL;
 
-    if (wanted && WIFEXITED(status) && WEXITSTATUS(status) == 0) {
+    if (wanted && as_usual) {
         log_debug(NULL, "%s (pid %d) has ended", c->name, (int)c->pid);
         return;
     }

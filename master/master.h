@@ -124,7 +124,12 @@ int child_init(struct child *c, struct master *m, enum proc_role role, unsigned 
 void child_fini(struct child *c);
 void child_start(struct child *c);
 void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after that */
-void child_reap(struct child *c);                    /* looks whether it has ended */
+/*
+ * Ends the occupant so that the next one starts at once. A worker is killed: told to
+ * end it would take leave of its clients, killed it hands them to its successor.
+ */
+void child_replace(struct child *c);
+void child_reap(struct child *c); /* looks whether it has ended */
 
 /* boot.c: what a new process is given. */
 void boot_send(struct child *c);

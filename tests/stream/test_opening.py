@@ -129,14 +129,14 @@ def test_xml_declarations(server, declaration):
     juliet.expect_features()
 
 
-def test_any_prefix_will_do_for_the_stream(server):
-    """RFC 6120, 4.8.5: `stream:` is a convention; some clients choose another"""
+def test_another_prefix_is_refused(server):
+    """RFC 6120, 4.8.5 and 4.9.3.2: `stream:` is what a server may insist on"""
     juliet = server.stream().connect()
     juliet.restart()
     juliet.send(f"<s:stream xmlns:s='{xml.NS_STREAM}' xmlns='jabber:client' to='example.net'"
                 " version='1.0'>")
     juliet.expect_header()
-    juliet.expect_features()
+    juliet.expect_error("bad-namespace-prefix")
 
 
 def test_the_domain_is_prepared(server):

@@ -353,6 +353,11 @@ main(int argc, char **argv)
     }
     if (argc - optind > CONTROL_ARGS_MAX)
         return explain(&opt, -E2BIG);
+    /* Options come first, but everybody types this one last. */
+    if (strcmp(argv[argc - 1], "--json") == 0 && argc - optind > 1) {
+        opt.json = true;
+        argc--;
+    }
     for (; optind < argc; optind++)
         rq.arg[rq.n_args++] = str_from(argv[optind]);
     c = command_find(rq.arg[0], opt.api_version);

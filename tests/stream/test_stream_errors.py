@@ -64,7 +64,7 @@ OPENINGS = {
         "4.9.3.12", HEADER + f"<iq type='set' id='1'><bind xmlns='{xml.NS_BIND}'/></iq>",
         "not-authorized"),
     "a stream in a stream": (
-        "4.9.3", HEADER + HEADER.replace("<?xml version='1.0'?>", ""),
+        "4.9.3", HEADER + HEADER.replace("<?xml version='1.0'?>", "") + "</stream:stream>",
         "bad-format not-well-formed unsupported-stanza-type invalid-xml not-authorized"),
     "too large": ("4.9.3.14", HEADER + "<a>" + "x" * 200000, "policy-violation"),
     "too large in one tag": ("4.9.3.14", HEADER + "<a b='" + "x" * 200000, "policy-violation"),

@@ -157,7 +157,7 @@ op_find(struct str name)
 static const char *
 call_prepare(struct account_call *c, const struct ipc_call *m)
 {
-    struct str arg[ACCOUNT_CALL_ARGS_MAX], extra;
+    struct str arg[ACCOUNT_CALL_ARGS_MAX] = { { NULL, 0 } }, extra;
     struct ipc_list args = m->args;
     const struct auth_host *host;
     struct str user, name;

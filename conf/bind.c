@@ -333,6 +333,23 @@ take_auth_methods(
                 (enum conf_auth_method)((methods & 15) - 1);
 }
 
+/*
+ * ejabberd stores clear text when nothing is said, and so offers every mechanism, which
+ * clients remember (an account that offered SCRAM-SHA-512 once must go on). We keep
+ * keys of every hash instead.
+ */
+static void
+take_password_types(
+        struct conf_binder *b, const struct overrides *o, struct conf_host *host)
+{
+    if (!effective_named(b, o, "auth_password_format") &&
+            !effective_named(b, o, "auth_scram_hash") &&
+            !effective_named(b, o, "auth_stored_password_types"))
+        host->auth_stored_password_types = CONF_STORE_SCRAM_SHA1 |
+                                           CONF_STORE_SCRAM_SHA256 |
+                                           CONF_STORE_SCRAM_SHA512;
+}
+
 static void
 take_sql(struct conf_binder *b, struct conf_host *host)
 {
@@ -381,6 +398,7 @@ bind_host(struct conf_binder *b, const struct overrides *o, struct conf_host *ho
         host->resource_conflict = CONF_CONFLICT_CLOSEOLD; /* acceptnew */
     host->c2s_tls.has_protocol_options = true;
     take_auth_methods(b, o, host);
+    take_password_types(b, o, host);
     take_sql(b, host);
     conf_rules_new(b, effective_named(b, o, "acl"),
             effective_named(b, o, "access_rules"),

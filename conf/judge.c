@@ -236,12 +236,6 @@ conf_judge(struct conf_binder *b)
             r = one;
         if (i == 0 || host->rules != conf->hosts[i - 1].rules)
             judge_rules(b, host->rules);
-        if (host->auth_password_format == CONF_PASSWORD_PLAIN &&
-                !host->auth_stored_password_types &&
-                !pos_of(b, host, "auth_password_format").line)
-            conf_say(b, CONF_WARNING, whole_file(b),
-                    "add `auth_password_format: scram`",
-                    "passwords are stored in clear text");
     }
     for (size_t i = 0; i < conf->n_listeners; i++)
         judge_listener_rules(b, &conf->listeners[i]);

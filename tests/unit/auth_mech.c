@@ -12,6 +12,7 @@
 #include "auth/mech.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "conf/conf.h"
 
 #define S1    CRED_BIT(CRED_SCRAM_SHA1)
 #define S256  CRED_BIT(CRED_SCRAM_SHA256)
@@ -68,6 +69,61 @@ test_offer(void **state)
     }
 }
 
+/* What the words of a configuration mean. */
+static void
+test_configured(void **state)
+{
+    static const struct {
+        const char *yaml;
+        unsigned stored, hidden, disabled;
+        enum digest digest;
+        bool downgrade_protection;
+    } cases[] = {
+        { "", S1 | S256 | S512, 0, 0, DIGEST_SHA1, true },
+        { "auth_password_format: plain\n", PLAIN, 0, 0, DIGEST_SHA1, true },
+        { "auth_password_format: scram\n", S1, 0, 0, DIGEST_SHA1, true },
+        { "auth_scram_hash: sha256\n", S256, 0, 0, DIGEST_SHA256, true },
+        { "auth_password_format: scram\nauth_scram_hash: sha512\n", S512, 0, 0,
+                DIGEST_SHA512, true },
+        { "auth_stored_password_types: [plain, scram_sha256]\n", PLAIN | S256, 0, 0,
+                DIGEST_SHA1, true },
+        { "auth_password_types_hidden_in_sasl1: [plain, scram_sha512]\n",
+                S1 | S256 | S512, PLAIN | S512, 0, DIGEST_SHA1, true },
+        { "disable_sasl_mechanisms: [plain, SCRAM-SHA-1-plus, digest-md5]\n",
+                S1 | S256 | S512, 0, 1 << MECH_PLAIN | 1 << MECH_SCRAM_SHA_1_PLUS,
+                DIGEST_SHA1, true },
+        { "disable_sasl_scram_downgrade_protection: true\n", S1 | S256 | S512, 0, 0,
+                DIGEST_SHA1, false },
+        { "host_config: {a.example: {auth_password_format: plain}}\n", PLAIN, 0, 0,
+                DIGEST_SHA1, true },
+    };
+    const struct conf_loader loader = { .home = "/h", .skip_files = true };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct buf yaml = { 0 };
+        struct conf_report report;
+        struct conf *conf = NULL;
+        struct auth_policy p;
+
+        print_message("%s", cases[i].yaml);
+        conf_report_init(&report);
+        buf_addf(&yaml, "hosts: [a.example]\n%s", cases[i].yaml);
+        assert_int_equal(
+                conf_load_text("t.yml", buf_str(&yaml), &loader, &report, &conf), 0);
+        auth_policy_of(&conf->hosts[0], &p);
+        assert_int_equal(p.stored, cases[i].stored);
+        assert_int_equal(p.hidden_in_sasl1, cases[i].hidden);
+        assert_int_equal(p.disabled, cases[i].disabled);
+        assert_int_equal(p.digest, cases[i].digest);
+        assert_int_equal(p.downgrade_protection, cases[i].downgrade_protection);
+        assert_int_equal(p.iterations, 4096);
+        conf_free(&conf);
+        conf_report_fini(&report);
+        buf_fini(&yaml);
+    }
+}
+
 static void
 test_names(void **state)
 {
@@ -93,6 +149,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_offer),
+        cmocka_unit_test(test_configured),
         cmocka_unit_test(test_names),
     };
 

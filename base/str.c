@@ -138,7 +138,7 @@ str_to_i64(struct str s, int64_t *ret_value)
 bool
 str_is_utf8(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p, *end = p + s.n;
+    const unsigned char *p = (const unsigned char *)s.p, *end = s.n ? p + s.n : p;
 
     while (p < end) {
         uint32_t c = *p++;

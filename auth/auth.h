@@ -32,6 +32,7 @@ struct auth_host {
     struct str name;
     struct auth_policy policy;
     struct query_target target; /* without the user */
+    bool hide_remote;           /* hide_sensitive_log_data */
 };
 
 struct auth {

@@ -107,7 +107,7 @@ dialogue_log(struct dialogue *d, enum sasl_status status)
     buf_fini(&jid);
 }
 
-/* Sends the last answer and frees the dialogue. */
+/* Sends the last answer, which the worker counts, and frees the dialogue. */
 static void
 dialogue_finish(struct dialogue *d, enum sasl_status status)
 {
@@ -119,11 +119,9 @@ dialogue_finish(struct dialogue *d, enum sasl_status status)
         m.status = IPC_AUTH_SUCCESS;
         m.data = sasl_data(d->sasl);
         m.user = sasl_user(d->sasl);
-        proc_count(auth->proc, COUNTER_AUTH_OK, 1);
     } else {
         m.status = IPC_AUTH_FAILURE;
         m.failure = (uint8_t)sasl_failure(d->sasl);
-        proc_count(auth->proc, COUNTER_AUTH_FAILED, 1);
     }
     proc_send(auth->proc, d->worker, IPC_AUTH_RESULT, &m);
     dialogue_free(d);
@@ -133,7 +131,6 @@ dialogue_finish(struct dialogue *d, enum sasl_status status)
 static void
 dialogue_drop(struct dialogue *d, const char *text)
 {
-    proc_count(d->auth->proc, COUNTER_AUTH_FAILED, 1);
     result_send(d->auth, d->worker, d->conn, SASL_ERROR_TEMPORARY_AUTH_FAILURE, text);
     dialogue_free(d);
 }
@@ -300,7 +297,8 @@ dialogue_new(struct auth *auth, ipc_addr from, const struct ipc_auth_step *m,
     d->conn = m->conn;
     d->worker = from;
     d->address = limit_key_of_address(auth->addresses, m->remote);
-    snprintf(d->remote, sizeof d->remote, "%.*s", STR_ARG(m->remote));
+    if (!host->hide_remote)
+        snprintf(d->remote, sizeof d->remote, "%.*s", STR_ARG(m->remote));
     buf_add_str(&d->host, m->host);
     d->sasl = sasl_new(&start);
     d->query.on_answer = on_answer;

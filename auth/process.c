@@ -50,6 +50,7 @@ auth_configure(struct auth *auth, const struct conf *conf)
         auth->host[i].name = conf->hosts[i].name;
         auth_policy_of(&conf->hosts[i], &auth->host[i].policy);
         target_of(&conf->hosts[i], &auth->host[i].target);
+        auth->host[i].hide_remote = conf->hosts[i].hide_sensitive_log_data;
     }
     auth->lifetime_ms = conf->negotiation_timeout_ms;
     if (auth->lifetime_ms > AUTH_LIFETIME_MAX_MS)

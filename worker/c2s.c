@@ -232,8 +232,20 @@ c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header)
 void
 c2s_on_element(struct worker *w, struct conn *c, struct xml_el *el)
 {
-    if (states[c->state].on_element)
-        states[c->state].on_element(w, c, el);
+    if (!states[c->state].on_element)
+        return;
+    if (xml_is(el, "error", NS_STREAMS)) {
+        log_info(conn_ctx(w, c), "stream error from the client: %s",
+                stream_error_name(stream_error_of(el)));
+        stream_end(w, c);
+        return;
+    }
+    /* Content of servers and components is not this stream's (RFC 6120, 4.8.3). */
+    if (stanza_kind(el) != STANZA_OTHER && !str_eq(el->ns, STR(NS_CLIENT))) {
+        stream_fail(w, c, STREAM_ERROR_INVALID_NAMESPACE, NULL);
+        return;
+    }
+    states[c->state].on_element(w, c, el);
 }
 
 void

@@ -20,7 +20,7 @@ OPENINGS = {
         "4.8.3", HEADER.replace("jabber:client", "jabber:server"), "invalid-namespace"),
     "wrong root": (
         "4.9.3.1", f"<stream:flood xmlns:stream='{xml.NS_STREAM}' xmlns='jabber:client'>",
-        "bad-format invalid-namespace"),
+        "bad-format bad-namespace-prefix invalid-namespace"),
     "no version": ("4.9.3.25", HEADER.replace(" version='1.0'", "", 2).replace(
         "<?xml?>", ""), "unsupported-version"),
     "version 0.9": ("4.9.3.25", HEADER.replace(

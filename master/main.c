@@ -132,6 +132,42 @@ open_standard_descriptors(void)
         close(fd);
 }
 
+static void
+options_read(int argc, char **argv, struct master_options *opt, bool *ret_only_check)
+{
+    int c;
+
+    *ret_only_check = false;
+    while ((c = getopt(argc, argv, "c:d:ftu:v")) != -1) {
+        switch (c) {
+        case 'c':
+            opt->conf_path = optarg;
+            break;
+        case 'd':
+            opt->home = optarg;
+            break;
+        case 'f':
+            opt->foreground = true;
+            break;
+        case 't':
+            *ret_only_check = true;
+            break;
+        case 'u':
+            opt->user = optarg;
+            break;
+        case 'v':
+            puts("stanzad " STANZAD_VERSION);
+            exit(0);
+        default:
+            usage();
+        }
+    }
+    if (optind < argc)
+        usage();
+    opt->again = getenv(AGAIN_ENV) != NULL;
+    unsetenv(AGAIN_ENV);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -139,52 +175,27 @@ main(int argc, char **argv)
         .home = "/var/lib/stanzad",
         .loader.prep = prep };
     char *exe, *conf_path, *home;
-    bool only_check = false;
-    int control_fd, c, r;
+    bool only_check;
+    int control_fd, r = 1;
 
     open_standard_descriptors();
     control_fd = spawn_control_fd();
     if (control_fd >= 0)
         return proc_main(control_fd, &opt.loader, roles);
-    while ((c = getopt(argc, argv, "c:d:ftu:v")) != -1) {
-        switch (c) {
-        case 'c':
-            opt.conf_path = optarg;
-            break;
-        case 'd':
-            opt.home = optarg;
-            break;
-        case 'f':
-            opt.foreground = true;
-            break;
-        case 't':
-            only_check = true;
-            break;
-        case 'u':
-            opt.user = optarg;
-            break;
-        case 'v':
-            puts("stanzad " STANZAD_VERSION);
-            return 0;
-        default:
-            usage();
-        }
-    }
-    if (optind < argc)
-        usage();
-    opt.again = getenv(AGAIN_ENV) != NULL;
-    unsetenv(AGAIN_ENV);
-    opt.conf_path = conf_path = absolute(opt.conf_path);
-    opt.home = home = absolute(opt.home);
-    opt.loader.home = opt.loader.database_path = opt.loader.log_path = home;
+    options_read(argc, argv, &opt, &only_check);
     exe = spawn_own_path(argv[0]);
-    if (!conf_path || !home || !exe) {
+    conf_path = absolute(opt.conf_path);
+    home = absolute(opt.home);
+    if (exe && conf_path && home) {
+        opt.conf_path = conf_path;
+        opt.home = home;
+        opt.loader.home = opt.loader.database_path = opt.loader.log_path = home;
+        r = only_check ? check(&opt) : master_run(&opt, exe);
+        if (r < 0)
+            r = start_again(&opt, exe);
+    } else {
         fprintf(stderr, "stanzad: cannot find out its own path: %s\n", strerror(errno));
-        return 1;
     }
-    r = only_check ? check(&opt) : master_run(&opt, exe);
-    if (r < 0)
-        r = start_again(&opt, exe);
     free(exe);
     free(conf_path);
     free(home);

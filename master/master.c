@@ -464,7 +464,7 @@ master_run(const struct master_options *opt, const char *exe)
         log_notice(NULL, "stopped");
     }
     if (error.n > 0)
-        fprintf(stderr, "stanzad: %s\n", buf_c(&error));
+        fprintf(stderr, "stanzad: %.*s\n", STR_ARG(str_trim(buf_str(&error))));
     buf_fini(&error);
     close_fd(&m.daemon.parent_fd);
     finish(&m);

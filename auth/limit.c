@@ -75,7 +75,7 @@ limit_key(const struct limit *l, struct str a, struct str b)
     struct hash_key second = l->hash_key;
 
     second.k[0] ^= hash_bytes(&l->hash_key, a.p, a.n);
-    return hash_bytes(&second, b.p, b.n);
+    return hash_bytes(&second, b.p, b.n) | 1; /* not LIMIT_NOBODY */
 }
 
 /* Without "[…]:port" and ":port"; an IPv6 address alone stays as it is. */
@@ -92,6 +92,14 @@ address_only(struct str text)
     return text;
 }
 
+static uint64_t
+limit_key_of_ipv4(const struct limit *l, struct in_addr in)
+{
+    if (ntohl(in.s_addr) >> 24 == IN_LOOPBACKNET || in.s_addr == INADDR_ANY)
+        return LIMIT_NOBODY;
+    return limit_key(l, STR("ip"), (struct str){ (const char *)&in, sizeof in });
+}
+
 uint64_t
 limit_key_of_address(const struct limit *l, struct str address)
 {
@@ -105,12 +113,15 @@ limit_key_of_address(const struct limit *l, struct str address)
     memcpy(cstr, text.p, text.n);
     cstr[text.n] = '\0';
     if (inet_pton(AF_INET, cstr, &in) == 1)
-        return limit_key(l, STR("ip"), (struct str){ (const char *)&in, sizeof in });
+        return limit_key_of_ipv4(l, in);
     if (inet_pton(AF_INET6, cstr, &in6) != 1)
         return limit_key(l, STR("other"), address);
-    if (IN6_IS_ADDR_V4MAPPED(&in6))
-        return limit_key(
-                l, STR("ip"), (struct str){ (const char *)&in6.s6_addr[12], 4 });
+    if (IN6_IS_ADDR_LOOPBACK(&in6) || IN6_IS_ADDR_UNSPECIFIED(&in6))
+        return LIMIT_NOBODY;
+    if (IN6_IS_ADDR_V4MAPPED(&in6)) {
+        memcpy(&in, &in6.s6_addr[12], sizeof in);
+        return limit_key_of_ipv4(l, in);
+    }
     return limit_key(l, STR("ip6"), (struct str){ (const char *)in6.s6_addr, 8 });
 }
 
@@ -163,6 +174,8 @@ limit_on_failure(struct limit *l, uint64_t key, uint64_t now_ms)
     uint64_t free_ms = now_ms + (uint64_t)l->params.burst * l->params.interval_ms;
     struct bucket *b = bucket_find(l, key);
 
+    if (key == LIMIT_NOBODY)
+        return;
     if (b) {
         list_del(&b->age);
         list_add(&l->ring, &b->age);
@@ -188,8 +201,9 @@ limit_delay_ms(const struct limit *l, uint64_t key, uint64_t now_ms)
 bool
 limit_is_over(const struct limit *l, uint64_t key, uint64_t now_ms)
 {
-    return limit_delay_ms(l, key, now_ms) + l->params.interval_ms >
-           l->params.delay_max_ms;
+    return key != LIMIT_NOBODY &&
+           limit_delay_ms(l, key, now_ms) + l->params.interval_ms >
+                   l->params.delay_max_ms;
 }
 
 size_t

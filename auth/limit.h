@@ -24,13 +24,17 @@ struct limit_params {
 struct limit *limit_new(const struct limit_params *params);
 void limit_free(struct limit **limit);
 
+/* The key of what has no limit. */
+#define LIMIT_NOBODY UINT64_C(0)
+
 /* Keys are keyed hashes: 64 bits that nobody outside can make collide. */
 uint64_t limit_key(const struct limit *limit, struct str a, struct str b);
 
 /*
  * Of a network address as text, with or without port: IPv4 (mapped into IPv6 or not) as
- * it is, IPv6 by its /64, because a subscriber has at least as many. Anything else (the
- * name of a Unix socket) as the text that it is.
+ * it is, IPv6 by its /64, because a subscriber has at least as many. Anything else as the
+ * text that it is. Loopback, and the zeros that stand for a Unix socket, give
+ * LIMIT_NOBODY: that is a proxy as a rule, and limiting it would shut everybody out.
  */
 uint64_t limit_key_of_address(const struct limit *limit, struct str address);
 

@@ -70,7 +70,8 @@ test_addresses(void **state)
         { "2001:db8::1", "[2001:db8::2]:5222", true },
         { "2001:db8:0:1::1", "2001:0db8:0000:0001:ffff:ffff:ffff:ffff", true },
         { "2001:db8:0:1::1", "2001:db8:0:2::1", false },
-        { "::1", "::2", true },
+        { "::2", "::3", true },
+        { "::1", "::2", false },
         { "unix:/a", "unix:/b", false },
         { "unix:/a", "unix:/a", true },
         { "", "", true },
@@ -79,6 +80,10 @@ test_addresses(void **state)
         { ":", "::", false },
         { "192.0.2.1", "192.0.2.1.", false },
     };
+    static const char *const local[] = { "127.0.0.1", "127.1.2.3:5222", "::1",
+        "::", "0.0.0.0", "[::1]:5222", "::ffff:127.0.0.1" };
+    static const char *const not_local[] = { "128.0.0.1", "unix:/127.0.0.1", "::1:0",
+        "a", "b", "::2", "1.127.0.0" };
     struct limit *l = limit_new(&params);
 
     (void)state;
@@ -88,6 +93,15 @@ test_addresses(void **state)
                                  limit_key_of_address(l, str_from(cases[i].b)),
                 cases[i].same);
     }
+    for (size_t i = 0; i < ARRAY_LEN(local); i++) {
+        assert_int_equal(limit_key_of_address(l, str_from(local[i])), LIMIT_NOBODY);
+        assert_true(limit_key_of_address(l, str_from(not_local[i])) != LIMIT_NOBODY);
+    }
+    for (int i = 0; i < 1000; i++)
+        limit_on_failure(l, LIMIT_NOBODY, 1);
+    assert_int_equal(limit_delay_ms(l, LIMIT_NOBODY, 1), 0);
+    assert_false(limit_is_over(l, LIMIT_NOBODY, 1));
+    assert_int_equal(limit_n(l), 0);
     assert_true(limit_key(l, STR("ab"), STR("c")) != limit_key(l, STR("a"), STR("bc")));
     limit_free(&l);
 }

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "master/blob.h"
 #include "master/certs.h"
+#include "router/route.h"
 
 static void
 send_fd(struct child *c, enum ipc_type type, const void *msg, int fd)
@@ -93,7 +94,7 @@ static void
 send_zones(struct child *c)
 {
     struct master *m = c->master;
-    uint64_t routes = (uint64_t)ROUTES_SIZE_GIB << 30;
+    uint64_t routes = ROUTE_ZONE_SIZE;
 
     send_shm(c, SHM_STATUS, c->addr, true, 0, sizeof *c->status, c->status_rw);
     if (c->role == PROC_ROUTER)

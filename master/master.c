@@ -25,6 +25,7 @@
 #include "base/mem.h"
 #include "base/rand.h"
 #include "master/certs.h"
+#include "router/route.h"
 
 enum {
     START_PATIENCE_MS = 120 * 1000, /* of the process that waits in the foreground */
@@ -284,7 +285,7 @@ raise_file_limit(void)
 static int
 make_zones(struct master *m, struct buf *error)
 {
-    int r = zone_create((uint64_t)ROUTES_SIZE_GIB << 30, &m->routes_rw, &m->routes_ro);
+    int r = zone_create(ROUTE_ZONE_SIZE, &m->routes_rw, &m->routes_ro);
 
     warn_of_small_shm();
     if (r == 0)

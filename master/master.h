@@ -115,7 +115,6 @@ struct master {
 };
 
 enum {
-    ROUTES_SIZE_GIB = 16,
     SLOT_SIZE_GIB = 16,
 };
 

@@ -15,7 +15,7 @@ enum {
     LAYOUT_DIRECTORY = 4096, /* where it starts; the header is before */
     LAYOUT_BUCKETS_MIN = 1 << 10,
     LAYOUT_BUCKETS_MAX = 1 << 22,
-    LAYOUT_BYTES_A_BUCKET = 1 << 16, /* of the zone: a million for 64 GiB */
+    LAYOUT_BYTES_A_BUCKET = 1 << 14, /* of the zone: a million for 16 GiB */
     LAYOUT_CHAIN_MAX = 1024,         /* sessions in one bucket */
     LAYOUT_NODE_MAX = 1 << 16        /* bytes of a chunk */
 };

@@ -260,7 +260,7 @@ static int
 router_prepare(struct proc *p)
 {
     struct router *r = mem_zalloc(sizeof *r);
-    struct table_found found;
+    struct table_found found = { 0 };
     int e = route_open(&r->view, &p->routes);
 
     if (e == 0)

@@ -25,7 +25,7 @@ enum {
 };
 
 /* The size that the master makes the zone: sparse, so that only what is used costs. */
-#define ROUTE_ZONE_SIZE ((size_t)64 << 30)
+#define ROUTE_ZONE_SIZE ((size_t)16 << 30)
 
 /* The answer to ROUTE_BIND. */
 enum route_status {

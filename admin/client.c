@@ -272,7 +272,7 @@ client_parse(struct client *c)
 {
     struct str bytes = buf_str(&c->in);
     struct control_frame frame;
-    struct control_request request;
+    struct control_request request = { 0 };
     int r = control_take(&bytes, &frame);
 
     if (r == 1)

@@ -68,7 +68,7 @@ on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
     if (reply->status == IPC_OK)
         result_ok(&rq->result);
     else if (reply->text.n > 0 && reply->status != IPC_UNAVAILABLE)
-        result_error(&rq->result, NULL, 0, "%.*s", STR_ARG(reply->text));
+        result_error(&rq->result, NULL, 0, "%.*s", STR_ARG(str_trim(reply->text)));
     else
         call_failed(rq, reply->status, reply->text);
 }

@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fnmatch.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -16,14 +15,6 @@ enum {
     MANUAL_WIDTH = 72
 };
 
-static int
-by_name(const void *a, const void *b)
-{
-    const struct command *const *x = a, *const *y = b;
-
-    return strcmp((*x)->name, (*y)->name);
-}
-
 /* The current row of each name, by name. */
 static size_t
 commands_sorted(const struct command *ret[COMMANDS], unsigned api_version)
@@ -32,11 +23,15 @@ commands_sorted(const struct command *ret[COMMANDS], unsigned api_version)
 
     for (size_t i = 0; i < COMMANDS; i++) {
         const struct command *c = command_at((enum command_id)i);
+        size_t at = n;
 
-        if (command_find(str_from(c->name), api_version) == c)
-            ret[n++] = c;
+        if (command_find(str_from(c->name), api_version) != c)
+            continue;
+        for (; at > 0 && strcmp(ret[at - 1]->name, c->name) > 0; at--)
+            ret[at] = ret[at - 1];
+        ret[at] = c;
+        n++;
     }
-    qsort(ret, n, sizeof *ret, by_name);
     return n;
 }
 

@@ -148,7 +148,7 @@ table_write(struct result *r)
 {
     const struct command *c = r->command;
     struct str head[COMMAND_FIELDS_MAX];
-    size_t widths[COMMAND_FIELDS_MAX];
+    size_t widths[COMMAND_FIELDS_MAX] = { 0 };
     struct buf b = { 0 };
 
     for (size_t i = 0; i < c->n_fields; i++) {

@@ -265,6 +265,23 @@ ask_status(const struct options *opt)
     return r < 0 ? r : status;
 }
 
+/* `--json` may stand behind the command, too; but a password may be anything. */
+static void
+take_json(struct options *opt, struct control_request *rq)
+{
+    const struct command *c = command_find(rq->arg[0], opt->api_version);
+    size_t n = 1;
+
+    for (size_t i = 1; i < rq->n_args; i++) {
+        if (str_eq_c(rq->arg[i], "--json") &&
+                !(c && n <= c->n_args && c->arg[n - 1].type == 'p'))
+            opt->json = true;
+        else
+            rq->arg[n++] = rq->arg[i];
+    }
+    rq->n_args = n;
+}
+
 static bool
 is_nobody(int r)
 {
@@ -353,13 +370,9 @@ main(int argc, char **argv)
     }
     if (argc - optind > CONTROL_ARGS_MAX)
         return explain(&opt, -E2BIG);
-    /* Options come first, but everybody types this one last. */
-    if (strcmp(argv[argc - 1], "--json") == 0 && argc - optind > 1) {
-        opt.json = true;
-        argc--;
-    }
     for (; optind < argc; optind++)
         rq.arg[rq.n_args++] = str_from(argv[optind]);
+    take_json(&opt, &rq);
     c = command_find(rq.arg[0], opt.api_version);
     if (c && c->at_client)
         return run_here(&opt, c, &rq);

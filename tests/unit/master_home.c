@@ -26,7 +26,7 @@ static int
 set_up(void **state)
 {
     (void)state;
-    strcpy(top + sizeof top - 7, "XXXXXX");
+    memset(top + sizeof top - 7, 'X', 6);
     if (!mkdtemp(top))
         return -1;
     snprintf(dir, sizeof dir, "%s/a/b", top);

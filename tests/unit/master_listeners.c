@@ -96,7 +96,7 @@ static void
 between(void *arg)
 {
     (void)arg;
-    strcat(t.log, "|");
+    snprintf(t.log + strlen(t.log), sizeof t.log - strlen(t.log), "|");
 }
 
 static void

@@ -21,8 +21,6 @@
 #include "base/mem.h"
 #include "master/spawn.h"
 
-extern char **environ;
-
 static char *own_path;
 
 /* As the executed process: one line about each thing that it got. */

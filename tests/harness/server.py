@@ -6,6 +6,7 @@ test asserts them.
 """
 import json
 import os
+import pwd
 import re
 import shutil
 import signal
@@ -121,7 +122,7 @@ class Server:
         return env
 
     def spawn(self, *args):
-        as_user = {"user": self.as_user, "group": self.as_user, "extra_groups": []} \
+        as_user = {"user": self.as_user, "group": pwd.getpwnam(self.as_user).pw_gid, "extra_groups": []} \
             if self.as_user else {}
         with open(self.stderr_file, "ab") as err:
             return subprocess.Popen(
@@ -236,7 +237,7 @@ class Server:
 
     def ctl_status(self, *args):
         """(exit code, standard output, standard error)"""
-        as_user = {"user": self.as_user, "group": self.as_user, "extra_groups": []} \
+        as_user = {"user": self.as_user, "group": pwd.getpwnam(self.as_user).pw_gid, "extra_groups": []} \
             if self.as_user else {}
         p = subprocess.run([f"{BUILD}/stanzactl", "-d", self.dir, *args], text=True,
                            stdin=subprocess.DEVNULL, capture_output=True,

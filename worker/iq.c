@@ -57,8 +57,10 @@ on_bind_again(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type 
 static void
 on_roster(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
 {
+    struct xml_el *query;
+
     if (type == IQ_GET)
-        session_send(w, c, iq_result_with(iq->arena, iq, "query", NS_ROSTER, NULL));
+        session_send(w, c, iq_result_with(iq->arena, iq, "query", NS_ROSTER, &query));
     else
         session_bounce(w, c, iq, STANZA_ERROR_FEATURE_NOT_IMPLEMENTED);
 }

@@ -157,6 +157,39 @@ go_on(struct worker *w, struct conn *c)
     }
 }
 
+enum { POISON_DEATHS = 2, POISON_LOGGED = 2000 };
+
+/* Two processes in a row died while they handled a stanza of this connection. */
+static bool
+is_poisoned(const struct worker *w, uint64_t conn)
+{
+    return w->slot->poison_conn == conn && w->slot->poison_deaths >= POISON_DEATHS;
+}
+
+/*
+ * A stanza that killed twice shall not do it a third time: it goes to the log, its
+ * connection is ended, and everybody else goes on.
+ */
+static void
+set_aside(struct worker *w, struct conn *c)
+{
+    const struct chunk *text = c->tls == CONN_PLAIN ? c->in : c->plain;
+    struct str bad = STR_NULL;
+
+    if (text && text->len > c->text_done)
+        bad = (struct str){ text->data + c->text_done, text->len - c->text_done };
+    if (bad.n > POISON_LOGGED)
+        bad.n = POISON_LOGGED;
+    log_error(conn_ctx(w, c), "quarantine: %u worker processes died of this input: %.*s",
+            w->slot->poison_deaths, STR_ARG(bad));
+    w->slot->poison_conn = 0;
+    worker_begin(w, NULL);
+    proc_count(w->proc, COUNTER_SESSIONS, c->flags & CONN_BOUND ? 1 : 0);
+    stream_fail(w, c, STREAM_ERROR_INTERNAL_SERVER_ERROR, NULL);
+    worker_commit(w);
+    out_dirty(w, c);
+}
+
 void
 recover_conn(struct worker *w, uint64_t conn, int fd)
 {
@@ -191,7 +224,11 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     if (c->state != STREAM_OPEN)
         conn_deadline(w, c, w->proc->conf->negotiation_timeout_ms);
     shaper_choose(w, c);
-    worker_begin(w, c);
+    if (is_poisoned(w, conn)) {
+        set_aside(w, c);
+        return;
+    }
+    worker_begin(w, NULL);
     go_on(w, c);
     worker_commit(w);
     out_dirty(w, c);

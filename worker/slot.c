@@ -45,6 +45,19 @@ conn_mark(struct slab *slab, const struct conn *c)
         slab_mark(slab, d);
 }
 
+/* Within whose transaction did the predecessor die, and was it there before? */
+static void
+note_poison(struct slot *slot)
+{
+    if (!slot->transaction_conn)
+        return;
+    if (slot->poison_conn != slot->transaction_conn)
+        slot->poison_deaths = 0;
+    slot->poison_conn = slot->transaction_conn;
+    slot->poison_deaths++;
+    slot->transaction_conn = 0;
+}
+
 bool
 slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
 {
@@ -53,6 +66,7 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
     if (slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
             strcmp(slot->instance, instance) == 0) {
         tx_recover(&slot->tx);
+        note_poison(slot);
         *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, false);
         for (uint32_t i = 0; i < slot->conns_used; i++) {
             if (slot->conn[i].state != STREAM_FREE)
@@ -69,7 +83,8 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
     }
     slot->tx.n = slot->tx.depth = 0;
     slot->transaction_conn = 0;
-    slot->deaths_in_row = 0;
+    slot->poison_conn = 0;
+    slot->poison_deaths = 0;
     snprintf(slot->instance, sizeof slot->instance, "%s", instance);
     *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, true);
     slot->layout = SLOT_LAYOUT;

@@ -103,7 +103,8 @@ struct slot {
     char instance[33];   /* of the service's start that this content belongs to */
     uint32_t conns_used; /* records from here on were never used */
     uint64_t transaction_conn; /* whose stanza is being handled */
-    uint32_t deaths_in_row;    /* of occupants within that transaction */
+    uint64_t poison_conn;      /* in whose transaction the last occupants died, */
+    uint32_t poison_deaths;    /* and how many of them in a row */
     struct tx tx;
     uint8_t page_class[SLOT_PAGES_MAX];
     struct conn conn[SLOT_CONNS_MAX];

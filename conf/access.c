@@ -205,7 +205,7 @@ pick(const struct conf_host *host, const struct conf_rule *rule,
         ret.number = e->number;
     } else if (e->verdict == CONF_VERDICT_SHAPER) {
         ret.shaper = conf_shaper_find(host->conf, e->shaper);
-        if (ret.shaper)
+        if (ret.shaper && ret.shaper->rate != CONF_INFINITY)
             ret.kind = CONF_SHAPING_SHAPER;
     }
     return ret;

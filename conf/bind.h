@@ -69,11 +69,19 @@ bool conf_net_has(const struct conf_net *net, const struct sockaddr *ip);
 int conf_prep(struct conf_binder *b, enum conf_prep_kind kind, struct str in,
         struct str *ret_out);
 
+/* Text with every mark replaced. */
+struct str conf_replace(
+        struct conf_binder *b, struct str text, struct str mark, struct str by);
+
 /* A path as it is used: relative ones are below home. */
 struct str conf_absolute(struct conf_binder *b, struct str path);
 
+/* The global value of an option; NULL: not given. */
+const struct conf_node *conf_top(const struct conf_binder *b, const char *name);
+
 /* Bind the tree: check everything, then fill in b->conf. */
 int conf_bind(struct conf_binder *b);
+int conf_bind_hosts(struct conf_binder *b, const struct conf_strs *names);
 int conf_bind_listeners(struct conf_binder *b, const struct conf_node *list);
 int conf_check_modules(struct conf_binder *b, const struct conf_node *map);
 int conf_bind_modules(

@@ -146,9 +146,11 @@ struct conf_shaper_access {
     struct conf_pos pos;
 };
 
+#define CONF_BURST_MAX ((uint64_t)1 << 40) /* burst_size: infinity */
+
 struct conf_shaper {
     struct str name;
-    uint64_t rate;  /* bytes per second */
+    uint64_t rate;  /* bytes per second; CONF_INFINITY is never picked */
     uint64_t burst; /* bytes that may come at once; = rate unless said */
 };
 

@@ -12,12 +12,6 @@
 #include "conf/acl.h"
 #include "conf/bind.h"
 
-static const struct conf_node *
-top(const struct conf_binder *b, const char *name)
-{
-    return conf_node_get(b->tree->root, name);
-}
-
 static struct conf_pos
 whole_file(const struct conf_binder *b)
 {
@@ -32,9 +26,10 @@ pos_of(const struct conf_binder *b, const struct conf_host *host, const char *op
     const struct conf_node *node = NULL;
 
     for (size_t i = 0; !node && i < ARRAY_LEN(scopes); i++)
-        node = conf_node_get(conf_node_find(top(b, scopes[i]), host->name), option);
+        node = conf_node_get(
+                conf_node_find(conf_top(b, scopes[i]), host->name), option);
     if (!node)
-        node = top(b, option);
+        node = conf_top(b, option);
     return node ? node->pos : (struct conf_pos){ 0 };
 }
 
@@ -174,7 +169,7 @@ static size_t
 count_certfiles(struct conf_binder *b)
 {
     const struct conf_strs *globs = &b->conf->certfiles;
-    const struct conf_node *node = top(b, "certfiles");
+    const struct conf_node *node = conf_top(b, "certfiles");
     size_t n = 0;
 
     if (b->loader->skip_files)

@@ -226,7 +226,7 @@ bind_address(struct conf_binder *b, const struct conf_node *map,
     return bind_inet(b, port, ip, ln) < 0 ? -EINVAL : r;
 }
 
-/* The address as 16 bytes, v4 mapped, and whether it stands for all of its family. */
+/* Does the address stand for all of its family? */
 static bool
 is_any(const struct conf_listener *ln)
 {
@@ -254,10 +254,8 @@ overlaps(const struct listen_at *x, const struct listen_at *y)
         return false;
     if (str_eq(a->name, b->name))
         return true;
-    if (a->addr.ss_family == b->addr.ss_family)
-        return is_any(a) || is_any(b);
-    /* "::" takes IPv4 as well. */
-    return a->addr.ss_family == AF_INET6 ? is_any(a) : is_any(b);
+    /* "::" takes IPv4 as well, but leaves it to a listener of its own. */
+    return a->addr.ss_family == b->addr.ss_family && (is_any(a) || is_any(b));
 }
 
 static int
@@ -266,11 +264,6 @@ check_tls(struct conf_binder *b, const struct conf_node *map, struct conf_listen
     const struct conf_node *options = conf_node_get(map, "protocol_options");
     const struct conf_node *starttls = conf_node_get(map, "starttls");
 
-    if (ln->tls_settings.cafile.p == NULL && ln->tls_verify)
-        conf_say(b, CONF_WARNING, conf_node_get(map, "tls_verify")->key->pos,
-                "set cafile, c2s_cafile or ca_file unless the system's is meant",
-                "%.*s: client certificates are checked against the default authorities",
-                STR_ARG(ln->name));
     ln->tls_settings.has_protocol_options = options != NULL;
     if (ln->tls && (ln->starttls || ln->starttls_required)) {
         conf_say(b, CONF_WARNING, (starttls ? starttls : map)->pos,
@@ -288,11 +281,15 @@ check_limits(
         struct conf_binder *b, const struct conf_node *map, struct conf_listener *ln)
 {
     const struct conf_node *size = conf_node_get(map, "max_stanza_size");
+    const struct conf_node *queue = conf_node_get(b->tree->root, "max_fsm_queue");
+    uint64_t n;
 
     if (size && ln->max_stanza_size != CONF_INFINITY &&
             ln->max_stanza_size > CONF_STANZA_SIZE_MAX)
         conf_say(b, CONF_WARNING, size->pos, NULL,
                 "max_stanza_size is reduced to its highest value, 10 MiB");
+    if (queue && conf_is_number(queue, &n) && !conf_node_get(map, "max_fsm_queue"))
+        ln->max_fsm_queue = n;
     if (ln->max_stanza_size > CONF_STANZA_SIZE_MAX)
         ln->max_stanza_size = CONF_STANZA_SIZE_MAX;
     if (ln->pre_auth_max_stanza_size > ln->max_stanza_size)

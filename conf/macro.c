@@ -1,7 +1,7 @@
 /*
  * macro.c -- define_macro, define_keyword and the predefined keywords
  *
- * A macro is a value with a name: NAME as a whole plain value stands for it, and @NAME@
+ * A macro is a value with a name: NAME as a whole value stands for it, and @NAME@
  * inside a string for its text. Macros are expanded everywhere, in each other too,
  * right after the includes. Keywords come after that and lose against macros of their
  * name. A host may have keywords of its own, which count in the options of its modules
@@ -23,7 +23,7 @@ enum macro_state {
 struct macro {
     struct conf_node *value;
     enum macro_state state;
-    bool whole; /* may stand for a whole plain value */
+    bool whole; /* may stand for a whole value without the @ */
 };
 
 struct expander {
@@ -260,7 +260,8 @@ expand_scalar(struct expander *x, struct conf_node *node, unsigned depth)
     struct macro *m;
     size_t at = 0;
 
-    if (!node->quoted && is_name(s) && (m = lookup(x, s)) && m->whole)
+    /* Debian's file writes c2s_ciphers: 'TLS_CIPHERS', so quoted ones count, too. */
+    if (is_name(s) && (m = lookup(x, s)) && m->whole)
         return replace_whole(x, node, m, depth);
     if (next_use(s, &at, &name) && name.n + 2 == s.n && (m = lookup(x, name)))
         return replace_whole(x, node, m, depth);

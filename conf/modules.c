@@ -179,26 +179,6 @@ conf_bind_modules(
     return 0;
 }
 
-static struct str
-replace_text(struct conf_binder *b, struct str text, struct str mark, struct str by)
-{
-    struct buf out = { 0 };
-    struct str ret;
-    size_t i = 0;
-
-    while (i < text.n) {
-        if (str_starts((struct str){ text.p + i, text.n - i }, mark)) {
-            buf_add_str(&out, by);
-            i += mark.n;
-        } else {
-            buf_add_char(&out, text.p[i++]);
-        }
-    }
-    ret = str_dup(b->arena, buf_str(&out));
-    buf_fini(&out);
-    return ret;
-}
-
 static bool
 says_host(const struct conf_node *node)
 {
@@ -251,8 +231,8 @@ copy_for(struct conf_binder *b, const struct conf_node *node,
     copy->next = copy->first = copy->last = NULL;
     copy->n = 0;
     if (node->kind == CONF_SCALAR && says_host(node)) {
-        copy->text = replace_text(b, node->text, STR("@HOST@"), host->name);
-        copy->text = replace_text(
+        copy->text = conf_replace(b, node->text, STR("@HOST@"), host->name);
+        copy->text = conf_replace(
                 b, copy->text, STR("@HOST_URL_ENCODE@"), url_encode(b, host->name));
     }
     if (node->key) {

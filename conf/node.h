@@ -28,6 +28,7 @@ enum conf_kind {
 #define CONF_TEXT_SIZE_MAX (16u << 20)
 #define CONF_FILES_MAX     64
 #define CONF_DERIVED_MAX   2000000
+#define CONF_MAP_MAX       20000
 #define CONF_HOSTS_MAX     10000
 #define CONF_LISTENERS_MAX 256
 

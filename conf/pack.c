@@ -244,7 +244,7 @@ get_node(struct unpacker *u, unsigned depth, struct conf_node **ret)
     uint64_t head, file, line, column;
     struct str text;
 
-    if (depth > CONF_DEPTH_MAX || get_number(u, 15, &head) < 0 ||
+    if (depth > CONF_DEPTH_MAX + 2 || get_number(u, 15, &head) < 0 ||
             (head & 3) > CONF_MAP || get_number(u, CONF_FILES_MAX, &file) < 0 ||
             get_number(u, UINT32_MAX, &line) < 0 ||
             get_number(u, UINT32_MAX, &column) < 0)

@@ -15,36 +15,7 @@
 #include "base/mem.h"
 #include "conf/acl.h"
 #include "conf/bind.h"
-
-static const struct {
-    const char *name;
-    uint32_t bit;
-} tls_options[] = {
-    { "no_sslv2", CONF_TLS_NO_SSLV2 },
-    { "no_sslv3", CONF_TLS_NO_SSLV3 },
-    { "no_tlsv1", CONF_TLS_NO_TLSV1 },
-    { "no_tlsv1_1", CONF_TLS_NO_TLSV1_1 },
-    { "no_tlsv1_2", CONF_TLS_NO_TLSV1_2 },
-    { "no_tlsv1_3", CONF_TLS_NO_TLSV1_3 },
-    { "cipher_server_preference", CONF_TLS_CIPHER_SERVER_PREFERENCE },
-    { "no_compression", CONF_TLS_NO_COMPRESSION },
-    { "no_ticket", CONF_TLS_NO_TICKET },
-    /* Work-arounds of old OpenSSL versions that today's knows no more. */
-    { "all", 0 },
-    { "dont_insert_empty_fragments", 0 },
-    { "ephemeral_rsa", 0 },
-    { "legacy_server_connect", 0 },
-    { "netscape_ca_dn_bug", 0 },
-    { "netscape_demo_cipher_change_bug", 0 },
-    { "no_session_resumption_on_renegotiation", 0 },
-    { "pkcs1_check_1", 0 },
-    { "pkcs1_check_2", 0 },
-    { "single_dh_use", 0 },
-    { "single_ecdh_use", 0 },
-    { "tls_block_padding_bug", 0 },
-    { "tls_d5_bug", 0 },
-    { "tls_rollback_bug", 0 },
-};
+#include "conf/value.h"
 
 void
 conf_say(struct conf_binder *b, enum conf_severity severity, struct conf_pos pos,
@@ -110,8 +81,8 @@ add_found(struct buf *out, const struct conf_option *opt, const struct conf_node
                 node->text.n > 80 ? 80 : (int)node->text.n, node->text.p);
 }
 
-static int
-fail_type(struct conf_binder *b, const struct conf_option *opt, const char *where,
+int
+value_fail(struct conf_binder *b, const struct conf_option *opt, const char *where,
         const struct conf_node *node, const char *advice)
 {
     struct buf wanted = { 0 }, found = { 0 };
@@ -126,196 +97,9 @@ fail_type(struct conf_binder *b, const struct conf_option *opt, const char *wher
     return -EINVAL;
 }
 
-static bool
-is_one_of(struct str s, const char *const *words, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (str_caseeq(s, str_from(words[i])))
-            return true;
-    return false;
-}
-
-bool
-conf_is_bool(const struct conf_node *node, bool *ret)
-{
-    static const char *const yes[] = { "true", "on", "yes", "y" };
-    static const char *const no[] = { "false", "off", "no", "n" };
-
-    if (node->kind != CONF_SCALAR || node->quoted)
-        return false;
-    if (is_one_of(node->text, yes, ARRAY_LEN(yes)))
-        *ret = true;
-    else if (is_one_of(node->text, no, ARRAY_LEN(no)))
-        *ret = false;
-    else
-        return false;
-    return true;
-}
-
-bool
-conf_is_number(const struct conf_node *node, uint64_t *ret)
-{
-    struct str s = node->text;
-
-    if (node->kind != CONF_SCALAR || node->quoted)
-        return false;
-    if (s.n > 1 && s.p[0] == '+') {
-        s.p++;
-        s.n--;
-    }
-    return str_to_u64(s, ret) == 0 && *ret < (uint64_t)1 << 62;
-}
-
-bool
-conf_is_infinite(struct str text)
-{
-    static const char *const words[] = { "infinity", "infinite", "unlimited" };
-
-    return is_one_of(text, words, ARRAY_LEN(words));
-}
-
-bool
-conf_is_time(const struct conf_node *node, uint64_t *ret_ms)
-{
-    static const struct {
-        const char *name;
-        uint64_t ms;
-    } units[] = {
-        { "ms", 1 },
-        { "msec", 1 },
-        { "millisec", 1 },
-        { "millisecond", 1 },
-        { "s", 1000 },
-        { "sec", 1000 },
-        { "second", 1000 },
-        { "m", 60000 },
-        { "min", 60000 },
-        { "minute", 60000 },
-        { "h", 3600000 },
-        { "hour", 3600000 },
-        { "d", 86400000 },
-        { "day", 86400000 },
-    };
-    const uint64_t max = (uint64_t)1 << 40;
-    struct str s = str_trim(node->text), unit;
-    uint64_t n;
-    size_t i = 0;
-
-    if (node->kind != CONF_SCALAR)
-        return false;
-    if (conf_is_number(node, &n)) {
-        *ret_ms = n * 1000;
-        return n < max;
-    }
-    while (i < s.n && s.p[i] >= '0' && s.p[i] <= '9')
-        i++;
-    if (str_to_u64((struct str){ s.p, i }, &n) < 0 || n >= max)
-        return false;
-    unit = str_trim((struct str){ s.p + i, s.n - i });
-    for (i = 0; i < ARRAY_LEN(units); i++) {
-        struct str name = str_from(units[i].name);
-        bool plural = unit.n == name.n + 1 && name.n > 2 - (units[i].ms == 1) &&
-                      (unit.p[unit.n - 1] | 0x20) == 's';
-
-        if (str_caseeq(unit, name) ||
-                (plural && str_caseeq((struct str){ unit.p, name.n }, name))) {
-            *ret_ms = n * units[i].ms;
-            return true;
-        }
-    }
-    return false;
-}
-
-int
-conf_parse_net(struct str text, struct conf_net *ret)
-{
-    struct conf_net net = { .prefix = 128 };
-    struct str addr, rest = text;
-    uint64_t bits;
-    char c[INET6_ADDRSTRLEN];
-    bool v4;
-
-    if (!str_cut(&rest, '/', &addr) || addr.n >= sizeof c || addr.n == 0)
-        return -EINVAL;
-    memcpy(c, addr.p, addr.n);
-    c[addr.n] = '\0';
-    v4 = inet_pton(AF_INET, c, net.addr + 12) == 1;
-    if (v4)
-        net.addr[10] = net.addr[11] = 0xff;
-    else if (inet_pton(AF_INET6, c, net.addr) != 1)
-        return -EINVAL;
-    if (rest.p) {
-        if (str_to_u64(rest, &bits) < 0 || bits > (v4 ? 32 : 128))
-            return -EINVAL;
-        net.prefix = (uint8_t)(bits + (v4 ? 96 : 0));
-    }
-    *ret = net;
-    return 0;
-}
-
-bool
-conf_net_has(const struct conf_net *net, const struct sockaddr *ip)
-{
-    uint8_t a[16] = { 0 };
-    size_t whole = net->prefix / 8, bits = net->prefix % 8;
-
-    if (!ip)
-        return false;
-    if (ip->sa_family == AF_INET) {
-        a[10] = a[11] = 0xff;
-        memcpy(a + 12, &((const struct sockaddr_in *)(const void *)ip)->sin_addr, 4);
-    } else if (ip->sa_family == AF_INET6) {
-        memcpy(a, &((const struct sockaddr_in6 *)(const void *)ip)->sin6_addr, 16);
-    } else {
-        return false;
-    }
-    if (memcmp(a, net->addr, whole) != 0)
-        return false;
-    return bits == 0 || (a[whole] ^ net->addr[whole]) >> (8 - bits) == 0;
-}
-
-int
-conf_prep(
-        struct conf_binder *b, enum conf_prep_kind kind, struct str in, struct str *ret)
-{
-    struct str out;
-    char *p;
-
-    if (in.n == 0 || in.n > 1023 || !str_is_utf8(in))
-        return -EINVAL;
-    for (size_t i = 0; i < in.n && kind != CONF_PREP_RESOURCE; i++)
-        if ((unsigned char)in.p[i] <= ' ' || strchr("@/\"&'<>\x7f", in.p[i]))
-            return -EINVAL;
-    if (b->loader->prep)
-        return b->loader->prep(b->arena, kind, in, ret);
-    p = str_dup_c(b->arena, in);
-    for (size_t i = 0; i < in.n && kind != CONF_PREP_RESOURCE; i++)
-        if (p[i] >= 'A' && p[i] <= 'Z')
-            p[i] = (char)(p[i] + ('a' - 'A'));
-    out = (struct str){ p, in.n };
-    *ret = out;
-    return 0;
-}
-
-struct str
-conf_absolute(struct conf_binder *b, struct str path)
-{
-    struct buf full = { 0 };
-    struct str ret;
-
-    if (path.n == 0 || path.p[0] == '/')
-        return str_dup(b->arena, path);
-    buf_add_str(&full, b->conf->home);
-    buf_add_char(&full, '/');
-    buf_add_str(&full, path);
-    ret = str_dup(b->arena, buf_str(&full));
-    buf_fini(&full);
-    return ret;
-}
-
 /* The index of a word, -1 when it is none of them; booleans in all their forms. */
-static int
-word_index(const char *words, const struct conf_node *node)
+int
+value_word(const char *words, const struct conf_node *node)
 {
     struct str rest = str_from(words), word, text = node->text;
     bool truth;
@@ -331,8 +115,8 @@ word_index(const char *words, const struct conf_node *node)
     return -1;
 }
 
-static const char *
-guess_word(struct conf_binder *b, const char *words, const struct conf_node *node)
+const char *
+value_guess(struct conf_binder *b, const char *words, const struct conf_node *node)
 {
     struct str rest = str_from(words), word;
     struct conf_guess g;
@@ -358,145 +142,6 @@ is_text(const struct conf_node *node)
     return node->kind == CONF_SCALAR;
 }
 
-/* Calls fn with each element of a list, or with a single value. */
-typedef int element_fn(struct conf_binder *b, const struct conf_option *opt,
-        const char *where, const struct conf_node *element, void *to);
-
-static int
-each(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *node, element_fn *fn, void *to)
-{
-    int r = 0, one;
-
-    if (node->kind == CONF_SCALAR)
-        return fn(b, opt, where, node, to);
-    if (node->kind == CONF_MAP)
-        return fail_type(b, opt, where, node, NULL);
-    conf_node_for(c, node)
-    {
-        one = c->kind == CONF_SCALAR ? fn(b, opt, where, c, to)
-                                     : fail_type(b, opt, where, c, NULL);
-        if (one < 0)
-            r = one;
-    }
-    return r;
-}
-
-static int
-on_word(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *element, void *to)
-{
-    int i = word_index(opt->words, element);
-
-    if (i < 0)
-        return fail_type(b, opt, where, element, guess_word(b, opt->words, element));
-    *(uint32_t *)to |= 1u << i;
-    return 0;
-}
-
-static int
-on_tls_option(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *element, void *to)
-{
-    struct str rest = element->text, word;
-
-    while (str_cut(&rest, '|', &word)) {
-        struct conf_guess g;
-        size_t i = 0;
-
-        word = str_trim(word);
-        conf_guess_init(&g, word);
-        for (; i < ARRAY_LEN(tls_options); i++) {
-            conf_guess_try(&g, str_from(tls_options[i].name));
-            if (str_eq_c(word, tls_options[i].name))
-                break;
-        }
-        if (word.n == 0)
-            continue;
-        if (i == ARRAY_LEN(tls_options)) {
-            struct buf advice = { 0 };
-
-            if (g.best.p)
-                buf_addf(&advice, "did you mean %.*s?", STR_ARG(g.best));
-            fail_type(b, opt, where, element, g.best.p ? buf_c(&advice) : NULL);
-            buf_fini(&advice);
-            return -EINVAL;
-        }
-        *(uint32_t *)to |= tls_options[i].bit;
-    }
-    return 0;
-}
-
-static int
-on_string(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *element, void *to)
-{
-    struct conf_strs *strs = to;
-    struct str s = str_dup(b->arena, element->text);
-
-    if (opt->type == CONF_T_DOMAINS || opt->type == CONF_T_HOSTS) {
-        if (conf_prep(b, CONF_PREP_DOMAIN, s, &s) < 0)
-            return fail_type(
-                    b, opt, where, element, "write a domain, such as example.org");
-    } else if (opt->type == CONF_T_GLOBS) {
-        if (s.n == 0)
-            return fail_type(b, opt, where, element, NULL);
-        s = conf_absolute(b, s);
-    } else if (opt->type == CONF_T_MECHANISMS) {
-        char *p = str_dup_c(b->arena, s);
-
-        for (size_t i = 0; i < s.n; i++)
-            if (p[i] >= 'a' && p[i] <= 'z')
-                p[i] = (char)(p[i] - ('a' - 'A'));
-        s.p = p;
-    }
-    strs->at[strs->n++] = s;
-    return 0;
-}
-
-static int
-on_net(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *element, void *to)
-{
-    struct conf_nets *nets = to;
-
-    if (conf_parse_net(element->text, &nets->at[nets->n]) < 0)
-        return fail_type(b, opt, where, element, NULL);
-    nets->n++;
-    return 0;
-}
-
-static int
-on_auth_method(struct conf_binder *b, const struct conf_option *opt, const char *where,
-        const struct conf_node *element, void *to)
-{
-    static const char *const later[] = { "anonymous", "external", "jwt", "ldap",
-        "pam" };
-    uint32_t *methods = to; /* four bits each, the first lowest; 0 ends */
-    uint32_t method = 0, shift = 0;
-
-    if (str_eq_c(element->text, "mnesia") || str_eq_c(element->text, "internal"))
-        method = CONF_AUTH_MNESIA + 1;
-    else if (str_eq_c(element->text, "sql") || str_eq_c(element->text, "odbc"))
-        method = CONF_AUTH_SQL + 1;
-    else if (is_one_of(element->text, later, ARRAY_LEN(later))) {
-        conf_say(b, CONF_ERROR, element->pos,
-                "use mnesia (accounts in an embedded file) or sql",
-                "%s%s: %.*s is not supported yet, and nobody could log in", where,
-                opt->name, STR_ARG(element->text));
-        return -EINVAL;
-    } else {
-        return fail_type(b, opt, where, element,
-                guess_word(b, "mnesia|internal|sql|anonymous|external|jwt|ldap|pam",
-                        element));
-    }
-    for (; *methods >> shift & 15; shift += 4)
-        if ((*methods >> shift & 15) == method)
-            return 0;
-    *methods |= method << shift;
-    return 0;
-}
-
 static int
 fail_time(struct conf_binder *b, const struct conf_option *opt, const char *where,
         const struct conf_node *node)
@@ -504,9 +149,9 @@ fail_time(struct conf_binder *b, const struct conf_option *opt, const char *wher
     uint64_t n;
 
     if (node->kind == CONF_SCALAR && node->quoted && str_to_u64(node->text, &n) == 0)
-        return fail_type(
+        return value_fail(
                 b, opt, where, node, "remove the quotation marks, or add a unit");
-    return fail_type(
+    return value_fail(
             b, opt, where, node, "write, for example, 30 seconds or 5 minutes");
 }
 
@@ -524,7 +169,7 @@ value_time(struct conf_binder *b, const struct conf_option *opt, const char *whe
     if (!conf_is_time(node, &ms))
         return fail_time(b, opt, where, node);
     if (ms < 1000 && (ms != 0 || opt->type != CONF_T_TIMEOUT_0))
-        return fail_type(b, opt, where, node, "the least is one second");
+        return value_fail(b, opt, where, node, "the least is one second");
     *ret = ms;
     return 0;
 }
@@ -537,9 +182,9 @@ value_number(struct conf_binder *b, const struct conf_option *opt, const char *w
     uint64_t n;
 
     if (node->kind == CONF_SCALAR && node->quoted && str_to_u64(node->text, &n) == 0)
-        return fail_type(b, opt, where, node, "remove the quotation marks");
+        return value_fail(b, opt, where, node, "remove the quotation marks");
     if (!conf_is_number(node, &n) || n < min || n > max)
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     *ret = n;
     return 0;
 }
@@ -564,7 +209,7 @@ value_file(struct conf_binder *b, const struct conf_option *opt, const char *whe
     struct str path;
 
     if (!is_text(node) || node->text.n == 0)
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     path = conf_absolute(b, node->text);
     if (opt->type == CONF_T_FILE && !b->loader->skip_files &&
             access(path.p, R_OK) < 0) {
@@ -593,7 +238,7 @@ value_ip(struct conf_binder *b, const struct conf_option *opt, const char *where
              (opt->type != CONF_T_IP4 && inet_pton(AF_INET6, c, addr) == 1);
     }
     if (!ok)
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     *ret = str_dup(b->arena, node->text);
     return 0;
 }
@@ -605,10 +250,10 @@ value_octal(struct conf_binder *b, const struct conf_option *opt, const char *wh
     uint32_t n = 0;
 
     if (!is_text(node) || node->text.n == 0 || node->text.n > 6)
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     for (size_t i = 0; i < node->text.n; i++) {
         if (node->text.p[i] < '0' || node->text.p[i] > '7')
-            return fail_type(
+            return value_fail(
                     b, opt, where, node, "use the digits 0 to 7, such as 0660");
         n = n * 8 + (uint32_t)(node->text.p[i] - '0');
     }
@@ -630,7 +275,7 @@ value_ciphers(struct conf_binder *b, const struct conf_option *opt, const char *
         conf_node_for(c, node)
         {
             if (!is_text(c)) {
-                r = fail_type(b, opt, where, c, NULL);
+                r = value_fail(b, opt, where, c, NULL);
                 break;
             }
             if (all.n)
@@ -638,11 +283,11 @@ value_ciphers(struct conf_binder *b, const struct conf_option *opt, const char *
             buf_add_str(&all, c->text);
         }
     } else {
-        r = fail_type(b, opt, where, node, NULL);
+        r = value_fail(b, opt, where, node, NULL);
     }
     for (size_t i = 0; r == 0 && i < all.n; i++)
         if ((unsigned char)all.p[i] <= ' ' || (unsigned char)all.p[i] >= 0x7f)
-            r = fail_type(b, opt, where, node, "separate ciphers by colons");
+            r = value_fail(b, opt, where, node, "separate ciphers by colons");
     if (r == 0)
         *ret = str_dup(b->arena, buf_str(&all));
     buf_fini(&all);
@@ -659,7 +304,7 @@ value_float(struct conf_binder *b, const struct conf_option *opt, const char *wh
     rest = node->text;
     if (node->kind != CONF_SCALAR || node->quoted || !str_cut(&rest, '.', &whole) ||
             str_to_u64(whole, &n) < 0 || (rest.p && str_to_u64(rest, &n) < 0))
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     return 0;
 }
 
@@ -670,8 +315,8 @@ value_strings_map(struct conf_binder *b, const struct conf_option *opt,
     if (node->kind == CONF_LIST && node->n == 0)
         return 0;
     if (node->kind != CONF_MAP)
-        return fail_type(b, opt, where, node, NULL);
-    conf_node_for(c, node) if (c->kind != CONF_SCALAR) return fail_type(
+        return value_fail(b, opt, where, node, NULL);
+    conf_node_for(c, node) if (c->kind != CONF_SCALAR) return value_fail(
             b, opt, where, c, NULL);
     return 0;
 }
@@ -696,14 +341,13 @@ value_one(struct conf_binder *b, const struct conf_option *opt, const char *wher
 {
     enum log_level level;
     uint64_t n = 0;
-    size_t room = node->kind == CONF_SCALAR ? 1 : node->n;
     int r = 0;
 
     switch (opt->type) {
     case CONF_T_BOOL:
         if (conf_is_bool(node, &v->truth))
             return 0;
-        return fail_type(b, opt, where, node,
+        return value_fail(b, opt, where, node,
                 node->kind == CONF_SCALAR && node->quoted ? "remove the quotation marks"
                                                           : NULL);
     case CONF_T_INT:
@@ -714,7 +358,7 @@ value_one(struct conf_binder *b, const struct conf_option *opt, const char *wher
         if (node->kind == CONF_SCALAR && !node->quoted &&
                 str_to_i64(node->text, &v->s64) == 0)
             return 0;
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     case CONF_T_POS:
     case CONF_T_NAT:
         r = value_number(
@@ -755,26 +399,24 @@ value_one(struct conf_binder *b, const struct conf_option *opt, const char *wher
     case CONF_T_MSEC:
         return value_number(b, opt, where, node, 0, 3600000, &v->n64);
     case CONF_T_ENUM:
-        v->word = word_index(opt->words, node);
+        v->word = value_word(opt->words, node);
         if (v->word >= 0)
             return 0;
-        return fail_type(b, opt, where, node, guess_word(b, opt->words, node));
+        return value_fail(b, opt, where, node, value_guess(b, opt->words, node));
     case CONF_T_SET:
     case CONF_T_ENUMS:
-        v->n32 = 0;
-        return each(b, opt, where, node, on_word, &v->n32);
-    case CONF_T_LOGLEVEL:
-        if (node->kind != CONF_SCALAR || log_level_from(node->text, &level) < 0)
-            return fail_type(b, opt, where, node, NULL);
-        v->word = (int)level;
-        return 0;
     case CONF_T_TLS_OPTIONS:
         v->n32 = 0;
-        return each(b, opt, where, node, on_tls_option, &v->n32);
+        return value_list(b, opt, where, node, &v->n32);
+    case CONF_T_LOGLEVEL:
+        if (node->kind != CONF_SCALAR || log_level_from(node->text, &level) < 0)
+            return value_fail(b, opt, where, node, NULL);
+        v->word = (int)level;
+        return 0;
     case CONF_T_STRING:
     case CONF_T_REGEXP:
         if (!is_text(node))
-            return fail_type(b, opt, where, node, NULL);
+            return value_fail(b, opt, where, node, NULL);
         v->str = str_dup(b->arena, node->text);
         return 0;
     case CONF_T_CIPHERS:
@@ -791,43 +433,35 @@ value_one(struct conf_binder *b, const struct conf_option *opt, const char *wher
     case CONF_T_DOMAINS:
     case CONF_T_HOSTS:
     case CONF_T_MECHANISMS:
-        v->strs = (struct conf_strs){
-            arena_alloc(b->arena, (room + 1) * sizeof(struct str)), 0
-        };
-        return each(b, opt, where, node, on_string, &v->strs);
+        v->strs = (struct conf_strs){ 0 };
+        return value_list(b, opt, where, node, &v->strs);
     case CONF_T_NETS:
         v->nets = (struct conf_nets){ 0 };
-        if (opt->words[0] && node->kind == CONF_SCALAR &&
-                str_eq_c(node->text, opt->words)) {
-            v->nets.all = true;
-            return 0;
-        }
-        v->nets.at = arena_alloc(b->arena, (room + 1) * sizeof *v->nets.at);
-        return each(b, opt, where, node, on_net, &v->nets);
+        return value_list(b, opt, where, node, &v->nets);
     case CONF_T_ACCESS:
         v->access = (struct conf_access){ .pos = node->pos };
         if (node->kind == CONF_SCALAR) {
             v->access.name = str_dup(b->arena, node->text);
-            return node->text.n ? 0 : fail_type(b, opt, where, node, NULL);
+            return node->text.n ? 0 : value_fail(b, opt, where, node, NULL);
         }
         return conf_rule_inline(b, opt->type, where, opt->name, node, &v->access.rule);
     case CONF_T_SHAPER_ACCESS:
         v->shaper = (struct conf_shaper_access){ .pos = node->pos };
         if (node->kind == CONF_SCALAR) {
             v->shaper.name = str_dup(b->arena, node->text);
-            return node->text.n ? 0 : fail_type(b, opt, where, node, NULL);
+            return node->text.n ? 0 : value_fail(b, opt, where, node, NULL);
         }
         return conf_rule_inline(b, opt->type, where, opt->name, node, &v->shaper.rule);
     case CONF_T_AUTH_METHODS:
         v->n32 = 0;
-        r = each(b, opt, where, node, on_auth_method, &v->n32);
+        r = value_list(b, opt, where, node, &v->n32);
         if (r == 0 && v->n32 == 0)
-            return fail_type(b, opt, where, node, "name at least one");
+            return value_fail(b, opt, where, node, "name at least one");
         return r;
     case CONF_T_MAP:
         if (node->kind == CONF_MAP || (node->kind == CONF_LIST && node->n == 0))
             return 0;
-        return fail_type(b, opt, where, node, NULL);
+        return value_fail(b, opt, where, node, NULL);
     case CONF_T_MAP_STRINGS:
         return value_strings_map(b, opt, where, node);
     case CONF_T_ANY:

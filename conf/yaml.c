@@ -74,6 +74,9 @@ place(struct yaml_reader *y, struct conf_node *node)
         y->root = node;
     } else if (parent->kind == CONF_LIST) {
         conf_node_add(parent, node);
+    } else if (!*key && parent->n == CONF_MAP_MAX) {
+        return fail(y, node->pos, "split it", "more than %d names in one map",
+                CONF_MAP_MAX);
     } else if (!*key) {
         if (node->kind != CONF_SCALAR)
             return fail(y, node->pos, "write `name: value`",

@@ -26,7 +26,7 @@ struct load_case {
 };
 
 #define H "hosts: [a.example]\nauth_password_format: scram\n"
-#define L                                                                        \
+#define L                                                                     \
     "listen: [{port: 5222, module: ejabberd_c2s, starttls_required: true}]\n" \
     "certfiles: /x.pem\n"
 
@@ -41,23 +41,26 @@ static const struct load_case cases[] = {
     { H L "negotiation_timeout: \"90sec\"\n", NULL, NULL },
     { H L "c2s_connections_per_ip: unlimited\n", NULL, NULL },
     { H L "disable_sasl_mechanisms: digest-md5\n", NULL, NULL },
-    { H L "hide_sensitive_log_data: yes\n", NULL, NULL },
-    { H L "hide_sensitive_log_data: Off\n", NULL, NULL },
+    { H L "sql_ssl: yes\n", NULL, NULL },
+    { H L "sql_ssl: Off\n", NULL, NULL },
     { H L "workers: auto\n", NULL, NULL },
     { H L "define_macro: {X: de}\nlanguage: X\n", NULL, NULL },
     { H L "auth_method: [internal, sql]\nsql_type: sqlite\n", NULL, NULL },
 
     /* YAML */
-    { "hosts: [a\n", "t.yml:2:1: error: this is not YAML: did not find expected ',' or "
-                     "']', while parsing a flow sequence; look at the indentation",
+    { "hosts: [a\n",
+            "t.yml:2:1: error: this is not YAML: did not find expected ',' or "
+            "']', while parsing a flow sequence; look at the indentation",
             NULL },
-    { "hosts:\n\t- a\n", "t.yml:2:1: error: this is not YAML: found character that cannot "
-                         "start any token, while scanning for the next token; indent with "
-                         "spaces, not with tabs",
+    { "hosts:\n\t- a\n",
+            "t.yml:2:1: error: this is not YAML: found character that cannot "
+            "start any token, while scanning for the next token; indent with "
+            "spaces, not with tabs",
             NULL },
-    { "hosts: @a\n", "t.yml:1:8: error: this is not YAML: found character that cannot "
-                     "start any token, while scanning for the next token; put the value "
-                     "in quotation marks",
+    { "hosts: @a\n",
+            "t.yml:1:8: error: this is not YAML: found character that cannot "
+            "start any token, while scanning for the next token; put the value "
+            "in quotation marks",
             NULL },
     { "- a\n", "t.yml:1:1: error: the file is not a list of options", NULL },
     { "hosts: [a]\n---\nx: y\n", "t.yml:2:1: error: a second document", NULL },
@@ -66,26 +69,30 @@ static const struct load_case cases[] = {
     { "? [a]\n: b\n", "t.yml:1:3: error: a key must be a plain word", NULL },
     { "hosts: !!float 1\n", "t.yml:1:8: error: the tag", NULL },
     { "hosts: \"a\\0b\"\n", "t.yml:1:8: error: a zero byte", NULL },
-    { "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[", "t.yml:1:35: error: the configuration is "
-                                                "too large",
+    { "a: [[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[",
+            "t.yml:1:35: error: the configuration is "
+            "too large",
             NULL },
     { "", "t.yml: error: no option hosts; write `hosts: [example.org]`", NULL },
 
     /* names */
-    { H L "lisen: []\n", "t.yml:5:1: error: unknown option: lisen; did you mean listen?",
-            NULL },
+    { H L "lisen: []\n",
+            "t.yml:5:1: error: unknown option: lisen; did you mean listen?", NULL },
     { H L "sql_passwort: x\n",
-            "t.yml:5:1: error: unknown option: sql_passwort; did you mean sql_password?",
+            "t.yml:5:1: error: unknown option: sql_passwort; did you mean "
+            "sql_password?",
             NULL },
     { H L "starttls_required: true\n",
             "t.yml:5:1: error: unknown option: starttls_required; it is an option of "
             "listeners; indent it below `listen:`",
             NULL },
-    { H L "mod_roster: {}\n", "t.yml:5:1: error: unknown option: mod_roster; a module "
-                              "goes below `modules:`; indent it",
+    { H L "mod_roster: {}\n",
+            "t.yml:5:1: error: unknown option: mod_roster; a module "
+            "goes below `modules:`; indent it",
             NULL },
-    { H L "frobnicate: 1\n", "t.yml:5:1: error: unknown option: frobnicate; "
-                             "stanzad.yml(5) lists the options",
+    { H L "frobnicate: 1\n",
+            "t.yml:5:1: error: unknown option: frobnicate; "
+            "stanzad.yml(5) lists the options",
             NULL },
     { H L "modules:\n  mod_rooster: {}\n",
             "t.yml:6:3: error: unknown module: mod_rooster; did you mean mod_roster?",
@@ -95,20 +102,24 @@ static const struct load_case cases[] = {
             "versioning?",
             NULL },
     { H L "modules:\n  mod_roster:\n    versioning: maybe\n",
-            "t.yml:7:17: error: invalid value of option modules->mod_roster->versioning: "
+            "t.yml:7:17: error: invalid value of option "
+            "modules->mod_roster->versioning: "
             "expected true or false, got maybe",
             NULL },
-    { H L "modules:\n  mod_ping:\n", "t.yml:6:12: error: the options of mod_ping must be "
-                                     "a map; write {} when it has no options",
+    { H L "modules:\n  mod_ping:\n",
+            "t.yml:6:12: error: the options of mod_ping must be "
+            "a map; write {} when it has no options",
             NULL },
     { H L "modules:\n  mod_ping: {}\n  mod_ping: {}\n",
             "t.yml:7:3: error: the module mod_ping is given twice", NULL },
     { H "listen:\n  - port: 5222\n    module: ejabberd_c2x\n",
-            "t.yml:5:13: error: unknown module of a listener: ejabberd_c2x; did you mean "
+            "t.yml:5:13: error: unknown module of a listener: ejabberd_c2x; did you "
+            "mean "
             "ejabberd_c2s?",
             NULL },
     { H "listen:\n  - port: 5222\n    module: ejabberd_c2s\n    startls: true\n",
-            "t.yml:6:5: error: unknown option of a listener of ejabberd_c2s: startls; did "
+            "t.yml:6:5: error: unknown option of a listener of ejabberd_c2s: startls; "
+            "did "
             "you mean starttls?",
             NULL },
     { H "listen:\n  - port: 5222\n", "t.yml:4:5: error: a listener without a module",
@@ -117,15 +128,17 @@ static const struct load_case cases[] = {
             "t.yml:4:5: error: a listener without a port", NULL },
 
     /* values */
-    { H L "loglevel: loud\n", "t.yml:5:11: error: invalid value of option loglevel: "
-                              "expected none, emergency, alert",
+    { H L "loglevel: loud\n",
+            "t.yml:5:11: error: invalid value of option loglevel: "
+            "expected none, emergency, alert",
             NULL },
-    { H L "hide_sensitive_log_data: \"true\"\n",
-            "t.yml:5:26: error: invalid value of option hide_sensitive_log_data: expected "
+    { H L "sql_ssl: \"true\"\n",
+            "t.yml:5:10: error: invalid value of option sql_ssl: expected "
             "true or false, got \"true\"; remove the quotation marks",
             NULL },
     { H L "sql_port: \"5432\"\n",
-            "t.yml:5:11: error: invalid value of option sql_port: expected a port from 1 "
+            "t.yml:5:11: error: invalid value of option sql_port: expected a port from "
+            "1 "
             "to 65535, got \"5432\"; remove the quotation marks",
             NULL },
     { H L "sql_port: 70000\n", "t.yml:5:11: error: invalid value of option sql_port",
@@ -136,32 +149,39 @@ static const struct load_case cases[] = {
             NULL },
     { H L "auth_stored_password_types: [scram_sha256, scram_md5]\n",
             "t.yml:5:44: error: invalid value of option auth_stored_password_types: "
-            "expected one or a list of plain, scram_sha1, scram_sha256 or scram_sha512, "
+            "expected one or a list of plain, scram_sha1, scram_sha256 or "
+            "scram_sha512, "
             "got scram_md5",
             NULL },
     { H L "c2s_protocol_options: [no_sslv3, no_tlsv1_11]\n",
             "t.yml:5:34: error: invalid value of option c2s_protocol_options: expected "
-            "one or a list of TLS options, such as no_tlsv1_1, got no_tlsv1_11; did you "
+            "one or a list of TLS options, such as no_tlsv1_1, got no_tlsv1_11; did "
+            "you "
             "mean no_tlsv1_1?",
             NULL },
     { H L "negotiation_timeout: 5 minuets\n",
-            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected a "
+            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected "
+            "a "
             "time",
             NULL },
     { H L "negotiation_timeout: 500 ms\n",
-            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected a "
+            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected "
+            "a "
             "time: seconds, or a number and a unit (ms, s, min, h, d), got 500 ms; the "
             "least is one second",
             NULL },
     { H L "negotiation_timeout: 0\n", "t.yml:5:22: error: invalid value", NULL },
     { H L "negotiation_timeout: infinity\n", "t.yml:5:22: error: invalid value", NULL },
     { H L "negotiation_timeout: \"90\"\n",
-            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected a "
-            "time: seconds, or a number and a unit (ms, s, min, h, d), got \"90\"; remove "
+            "t.yml:5:22: error: invalid value of option negotiation_timeout: expected "
+            "a "
+            "time: seconds, or a number and a unit (ms, s, min, h, d), got \"90\"; "
+            "remove "
             "the quotation marks, or add a unit",
             NULL },
     { H L "sql_password: [hunter2]\n",
-            "t.yml:5:15: error: invalid value of option sql_password: expected a string, "
+            "t.yml:5:15: error: invalid value of option sql_password: expected a "
+            "string, "
             "got what is written there",
             NULL },
     { H L "language: en\nlanguage: de\n",
@@ -171,32 +191,37 @@ static const struct load_case cases[] = {
     { H L "workers: 0\n", "t.yml:5:10: error: invalid value of option workers", NULL },
     { H L "trusted_proxies: [10.0.0.0/33]\n",
             "t.yml:5:19: error: invalid value of option trusted_proxies", NULL },
-    { "hosts: [a.example, A.example]\n", "t.yml:1:8: error: hosts: a.example is given "
-                                         "twice",
+    { "hosts: [a.example, A.example]\n",
+            "t.yml:1:8: error: hosts: a.example is given "
+            "twice",
             NULL },
     { "hosts: [\"a b\"]\n", "t.yml:1:9: error: invalid value of option hosts", NULL },
     { "hosts: []\n", "t.yml:1:8: error: hosts must name 1 to", NULL },
 
     /* host_config */
     { H L "host_config: {a.example: {loglevel: info}}\n",
-            "t.yml:5:27: error: loglevel is for all hosts, and cannot stand in host_config",
+            "t.yml:5:27: error: loglevel is for all hosts, and cannot stand in "
+            "host_config",
             NULL },
     { H L "host_config: {a.example: {languag: de}}\n",
-            "t.yml:5:27: error: unknown option: languag; did you mean language?", NULL },
+            "t.yml:5:27: error: unknown option: languag; did you mean language?",
+            NULL },
     { H L "host_config: {b.example: {language: de}}\n", NULL,
             "t.yml:5:15: warning: host_config: b.example is not one of our hosts" },
 
     /* databases and accounts */
     { H L "default_db: sql\n",
-            "t.yml:5:13: error: sql is used, but sql_type is not set: it means odbc then",
+            "t.yml:5:13: error: sql is used, but sql_type is not set: it means odbc "
+            "then",
             NULL },
     { H L "auth_method: sql\nsql_type: mysql\n",
-            "t.yml:6:11: error: this sql_type is not supported yet; use pgsql or sqlite",
+            "t.yml:6:11: error: this sql_type is not supported yet; use pgsql or "
+            "sqlite",
             NULL },
     { H L "auth_method: [mnesia, ldap]\n",
             "t.yml:5:23: error: auth_method: ldap is not supported yet", NULL },
-    { H L "auth_method: sequel\n", "t.yml:5:14: error: invalid value of option auth_method",
-            NULL },
+    { H L "auth_method: sequel\n",
+            "t.yml:5:14: error: invalid value of option auth_method", NULL },
     { "hosts: [a]\n" L, NULL, NULL },
 
     /* listeners */
@@ -214,34 +239,41 @@ static const struct load_case cases[] = {
     { H "listen: [{port: 5222, ip: localhost, module: ejabberd_c2s}]\n",
             "t.yml:3:27: error: listen->ip: not an IP address", NULL },
     { H "listen:\n- {port: 5222, ip: '::', module: ejabberd_c2s}\n"
-        "- {port: 5222, module: ejabberd_s2s_in}\n",
-            "t.yml:5:3: error: the listeners 0.0.0.0:5222 and [::]:5222 (line 4) overlap",
+        "- {port: 5222, ip: '::1', module: ejabberd_s2s_in}\n",
+            "t.yml:5:3: error: the listeners [::1]:5222 and [::]:5222 (line 4) overlap",
             NULL },
+    { H "listen:\n- {port: 5222, ip: 127.0.0.1, module: ejabberd_c2s}\n"
+        "- {port: 5222, ip: '::1', module: ejabberd_c2s}\n",
+            NULL, NULL },
     { H "listen:\n- {port: 1, ip: 127.0.0.1, module: ejabberd_c2s}\n"
         "- {port: 1, ip: 127.0.0.2, module: ejabberd_c2s}\n",
             NULL, NULL },
     { H "listen: [{port: 3478, transport: udp, backlog: 5, module: ejabberd_stun}]\n",
-            "t.yml:3:39: error: listen->backlog makes no sense with transport: udp", NULL },
+            "t.yml:3:39: error: listen->backlog makes no sense with transport: udp",
+            NULL },
     { H "listen: []\n", NULL, "t.yml: warning: nobody can connect" },
     { H "listen: [{port: 5280, module: ejabberd_http}]\n", NULL,
-            "t.yml:3:10: warning: the listener 0.0.0.0:5280 is ignored: ejabberd_http has "
+            "t.yml:3:10: warning: the listener 0.0.0.0:5280 is ignored: ejabberd_http "
+            "has "
             "no effect yet" },
 
     /* rules */
     { H L "acl: {admin: {usr: a}}\n",
-            "t.yml:5:15: error: acl->admin: unknown kind of condition: usr; did you mean "
+            "t.yml:5:15: error: acl->admin: unknown kind of condition: usr; did you "
+            "mean "
             "user?",
             NULL },
-    { H L "acl: {all: {user: a}}\n", "t.yml:5:7: error: acl->all: this name is predefined",
-            NULL },
-    { H L "acl: {x: {acl: y}}\n", "t.yml:5:11: error: acl->x: a list cannot name another",
-            NULL },
-    { H L "acl: {x: [{acl: x}]}\n", "t.yml:5:12: error: acl->x: a list cannot name another",
-            NULL },
+    { H L "acl: {all: {user: a}}\n",
+            "t.yml:5:7: error: acl->all: this name is predefined", NULL },
+    { H L "acl: {x: {acl: y}}\n",
+            "t.yml:5:11: error: acl->x: a list cannot name another", NULL },
+    { H L "acl: {x: [{acl: x}]}\n",
+            "t.yml:5:12: error: acl->x: a list cannot name another", NULL },
     { H L "acl: {x: {ip: 1.2.3.4/40}}\n",
             "t.yml:5:15: error: acl->x: not an address or network", NULL },
     { H L "acl: {x: {user_regexp: \"(?i)a\"}}\n",
-            "t.yml:5:24: error: acl->x: the regular expression (?i)a: (? is PCRE", NULL },
+            "t.yml:5:24: error: acl->x: the regular expression (?i)a: (? is PCRE",
+            NULL },
     { H L "acl: {x: {user_regexp: \"^\\\\d+$\"}}\n",
             "t.yml:5:24: error: acl->x: the regular expression ^\\d+$: this is POSIX",
             NULL },
@@ -262,21 +294,26 @@ static const struct load_case cases[] = {
     { H "listen: [{port: 1, ip: '::1', module: ejabberd_c2s, access: c2ss}]\n"
         "access_rules: {c2s: {allow: all}}\n",
             NULL,
-            "t.yml:3:61: warning: there is no access rule c2ss: nobody can log in here; "
+            "t.yml:3:61: warning: there is no access rule c2ss: nobody can log in "
+            "here; "
             "did you mean c2s?" },
-    { H L "shaper: {none: 1}\n", "t.yml:5:10: error: shaper->none: the name is predefined",
+    { H L "shaper: {none: 1}\n",
+            "t.yml:5:10: error: shaper->none: the name is predefined", NULL },
+    { H L "shaper: {x: {burst_size: 1}}\n", "t.yml:5:13: error: shaper->x: expected",
             NULL },
-    { H L "shaper: {x: {burst_size: 1}}\n", "t.yml:5:13: error: shaper->x: expected", NULL },
 
     /* macros */
-    { H L "define_macro: {x: 1}\n", "t.yml:5:16: error: invalid name of a macro: x", NULL },
-    { H L "define_macro: {X: 1, X: 2}\n", "t.yml:5:22: error: X is defined twice", NULL },
+    { H L "define_macro: {x: 1}\n", "t.yml:5:16: error: invalid name of a macro: x",
+            NULL },
+    { H L "define_macro: {X: 1, X: 2}\n", "t.yml:5:22: error: X is defined twice",
+            NULL },
     { H L "define_macro: {X: Y, Y: X}\nlanguage: X\n",
             "t.yml:5:25: error: a macro that is defined by itself: X", NULL },
     { H L "define_macro: {X: [a]}\nlanguage: \"a@X@\"\n",
             "t.yml:6:11: error: X stands for a list or a map, not for text", NULL },
     { H L "define_macro: {X: [a]}\nlanguage: X\n",
-            "t.yml:6:11: error: invalid value of option language: expected a string, got "
+            "t.yml:6:11: error: invalid value of option language: expected a string, "
+            "got "
             "a list",
             NULL },
 
@@ -289,11 +326,13 @@ static const struct load_case cases[] = {
             "t.yml:5:11: warning: mod_s3_upload is a contributed module" },
     { H L "modules: {mod_announce: {}}\n", NULL,
             "t.yml:5:11: warning: the module mod_announce has no effect yet" },
-    { H L "s2s_access: all\n", NULL, "t.yml:5:1: warning: s2s_access has no effect yet" },
+    { H L "s2s_access: all\n", NULL,
+            "t.yml:5:1: warning: s2s_access has no effect yet" },
     { H L "log_rate_limit: 5\n", NULL,
             "t.yml:5:1: warning: the option log_rate_limit exists no more" },
     { H L "new_sql_schema: true\n", NULL,
-            "t.yml:5:1: warning: new_sql_schema is the old name of sql_schema_multihost" },
+            "t.yml:5:1: warning: new_sql_schema is the old name of "
+            "sql_schema_multihost" },
     { H "listen: [{port: 5222, module: ejabberd_c2s, tls: true, certfile: /c}]\n", NULL,
             "t.yml:3:56: warning: certfile of a listener is old; it is added to "
             "certfiles" },
@@ -368,7 +407,8 @@ test_several_errors_in_one_run(void **state)
     }
     assert_string_equal(buf_c(&text),
             "t.yml:3:1: error: unknown option: languge; did you mean language?\n"
-            "t.yml:7:5: error: unknown option of a listener of ejabberd_c2s: tsl; did you "
+            "t.yml:7:5: error: unknown option of a listener of ejabberd_c2s: tsl; did "
+            "you "
             "mean tls?\n"
             "t.yml:5:11: error: listen->port: expected a number from 0 to 65535, or "
             "unix:PATH; write a port such as 5222, or unix:PATH\n"
@@ -394,7 +434,8 @@ test_alias_bomb(void **state)
         buf_add_c(&yaml, "]\n");
     }
     conf_report_init(&rep);
-    assert_int_equal(conf_load_text("t.yml", buf_str(&yaml), &loader, &rep, &conf), -EINVAL);
+    assert_int_equal(
+            conf_load_text("t.yml", buf_str(&yaml), &loader, &rep, &conf), -EINVAL);
     first(&rep, CONF_ERROR, &got);
     assert_non_null(strstr(buf_c(&got), "the configuration is too large"));
     conf_report_fini(&rep);
@@ -407,7 +448,8 @@ test_alias_bomb(void **state)
                 c - 1, c - 1, c - 1, c - 1, c - 1, c - 1);
     buf_add_c(&yaml, "language: I\n");
     conf_report_init(&rep);
-    assert_int_equal(conf_load_text("t.yml", buf_str(&yaml), &loader, &rep, &conf), -EINVAL);
+    assert_int_equal(
+            conf_load_text("t.yml", buf_str(&yaml), &loader, &rep, &conf), -EINVAL);
     buf_reset(&got, 4096);
     first(&rep, CONF_ERROR, &got);
     assert_non_null(strstr(buf_c(&got), "too large once macros are expanded"));

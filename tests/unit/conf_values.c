@@ -717,6 +717,7 @@ test_example(void **state)
         assert_true(conf->listeners[i].tls || conf->listeners[i].starttls_required);
         assert_int_equal(conf->listeners[i].max_stanza_size, 262144);
     }
+    assert_false(conf->hosts[0].auth_stored_password_types & CONF_STORE_PLAIN);
     assert_int_equal(conf->hosts[0].auth_password_format, CONF_PASSWORD_SCRAM);
     conf_free(&conf);
     conf_report_fini(&rep);

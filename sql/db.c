@@ -89,14 +89,14 @@ void
 sql_db_on_lost(struct sql_db *db, const char *why)
 {
     char text[sizeof db->why];
-    size_t n;
 
-    /* libpq's messages end in a new line. Copied: they may be the connection's. */
+    /* libpq says it in several lines. Copied: it may be the connection's. */
     snprintf(text, sizeof text, "%s", why && *why ? why : "unknown reason");
-    for (n = strlen(text); n > 0 && (text[n - 1] == '\n' || text[n - 1] == ' '); n--)
-        text[n - 1] = '\0';
-    if (strcmp(text, db->why) != 0)
+    text[strcspn(text, "\n")] = '\0';
+    if (!*db->why)
         log_error(NULL, "database %s is away: %s", db->name, text);
+    else if (strcmp(text, db->why) != 0)
+        log_info(NULL, "database %s is still away: %s", db->name, text);
     memcpy(db->why, text, sizeof text);
     if (db->state == SQL_READY)
         db->stats.lost++;

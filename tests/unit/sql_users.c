@@ -193,8 +193,7 @@ hostile(struct base *b)
         "'; DROP TABLE users; --",
         "\\'; DELETE FROM users WHERE 'a' = 'a",
         "$1 :user {where} %s ?1 @x \"quoted\" `tick`",
-        "\xf0\x9f\x98\x80 \xd0\xbf\xd1\x80\xd0\xb8\xd0\xb2\xd0\xb5\xd1\x82 "
-        "\xef\xbf\xbd",
+        "\xf0\x9f\x98\x80 \xd0\xbf\xd1\x80\xd0\xb8 \xef\xbf\xbd",
         "\x01\x02\x7f\t\n\r",
         "{\"a\",NULL}",
         "",

@@ -11,6 +11,7 @@
  */
 #include "sql/engine.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -186,6 +187,7 @@ rows_add(struct rows *rows, sqlite3_stmt *stmt, const char *types)
         if (old)
             memcpy(rows->value, old, rows->n_rows * rows->n_cols * sizeof *old);
     }
+    assert(rows->value);
     for (size_t i = 0; i < rows->n_cols; i++) {
         struct sql_value *v = &rows->value[rows->n_rows * rows->n_cols + i];
 

@@ -368,8 +368,10 @@ client_read(struct client *c)
         }
         buf_add(&c->in, buf, (size_t)n);
         client_step(c);
-        if (c->state == HANDSHAKE)
-            break;
+        if (c->state == HANDSHAKE) {
+            client_read(c); /* the client speaks first */
+            return;
+        }
     }
     if (closed && c->fd >= 0)
         client_fail(c, "closed by the server");

@@ -373,7 +373,8 @@ const struct conf_module *conf_module_find(
 
 /*
  * One option of a module as its type says; the table's default when it is not set. They
- * assert that the option is in modules.def with that type.
+ * assert that the option is in modules.def with that type. @HOST@ is replaced in what the
+ * file says, but not in a default.
  */
 bool conf_module_bool(const struct conf_module *m, const char *option);
 uint64_t conf_module_number(const struct conf_module *m, const char *option);

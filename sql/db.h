@@ -24,8 +24,9 @@ struct sql_db {
     struct sql_schema *schema;
     struct sql_stmts stmts;
 
-    struct sql_queue queue; /* not begun */
-    struct list group;      /* under way */
+    struct sql_queue queue;    /* not begun */
+    struct list group;         /* under way */
+    size_t group_n, group_max; /* requests in this one, and in the next at most */
     bool running, group_writes;
     uint64_t group_since_ms, hold_until_ms;
     struct arena group_arena; /* results of the group */

@@ -83,6 +83,7 @@ void
 sql_db_on_group(struct sql_db *db)
 {
     db->stats.commits += db->group_writes;
+    db->group_max = db->group_max * 2 > GROUP_MAX ? GROUP_MAX : db->group_max * 2;
     while (!list_empty(&db->group)) {
         struct sql_req *req = list_entry(db->group.next, struct sql_req, node);
 
@@ -103,6 +104,7 @@ sql_db_on_group_failed(struct sql_db *db, struct sql_req *req)
         answer(db, req);
     } else if (req) {
         req->alone = true;
+        db->group_max = db->group_n / 2;
     } else {
         list_for_safe(node, &db->group)
         {
@@ -166,19 +168,20 @@ static void
 group_take(struct sql_db *db)
 {
     struct sql_req *req = sql_queue_first(&db->queue);
-    size_t n = 0, bytes = 0;
+    size_t bytes = 0;
 
     db->group_writes = req->def->writes;
+    db->group_n = 0;
     do {
         sql_queue_take(&db->queue, req);
         list_add(&db->group, &req->node);
-        n++;
+        db->group_n++;
         bytes += req->size;
         if (req->alone)
             break;
         req = sql_queue_first(&db->queue);
     } while (req && !req->alone && req->def->writes == db->group_writes &&
-             n < GROUP_MAX && bytes + req->size <= GROUP_BYTES_MAX);
+             db->group_n < db->group_max && bytes + req->size <= GROUP_BYTES_MAX);
 }
 
 static void
@@ -259,6 +262,7 @@ sql_group_init(struct sql_db *db)
 {
     sql_queue_init(&db->queue);
     list_init(&db->group);
+    db->group_max = GROUP_MAX;
     arena_init(&db->group_arena, 16384);
     db->kick.fn = on_kick;
     db->watch.fn = on_watch;

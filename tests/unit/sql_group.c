@@ -70,6 +70,28 @@ isolation(struct base *b)
         assert_true(stats.commits <= 6);
 }
 
+/* A crowd that all fails: the effort stays in proportion. */
+static void
+crowd(struct base *b)
+{
+    enum {
+        N = 2000
+    };
+    static struct answer a[N];
+    struct sql_stats stats;
+
+    assert_int_equal(create(b, &a[0], "taken", "x"), 0);
+    base_until(b, &a[0]);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(create(b, &a[i], "taken", "x"), 0);
+    for (int i = 0; i < N; i++) {
+        base_until(b, &a[i]);
+        assert_int_equal(a[i].status, SQL_CONFLICT);
+    }
+    sql_db_stats(b->db, &stats);
+    assert_true(stats.groups < N + 50);
+}
+
 /* Looks at the database from outside at the moment of the answer. */
 struct witness {
     struct base *b;
@@ -764,6 +786,7 @@ rate(struct base *b)
         each_engine(state, fn);    \
     }
 EACH(test_one_does_not_spoil_the_others, isolation)
+EACH(test_a_crowd_that_fails, crowd)
 EACH(test_answers_come_after_the_commit, answer_after_commit)
 EACH(test_reads_see_what_was_queued_before, order)
 EACH(test_one_change_alone_is_quick, latency)
@@ -777,6 +800,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_does_not_spoil_the_others),
+        cmocka_unit_test(test_a_crowd_that_fails),
         cmocka_unit_test(test_answers_come_after_the_commit),
         cmocka_unit_test(test_reads_see_what_was_queued_before),
         cmocka_unit_test(test_one_change_alone_is_quick),

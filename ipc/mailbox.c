@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -46,13 +47,13 @@ mailbox_reader_init(struct mailbox_reader *r, ipc_addr self, uint32_t from,
         const ipc_handler_fn *handlers, void *ctx)
 {
     *r = (struct mailbox_reader){ .self = self, .from = from, .handlers = handlers, .ctx = ctx };
-    r->packet = mem_alloc(MAILBOX_PACKET_MAX);
+    r->inbox = r->own_inbox = mem_zalloc(sizeof *r->own_inbox);
 }
 
 void
 mailbox_reader_fini(struct mailbox_reader *r)
 {
-    mem_free(&r->packet);
+    mem_free(&r->own_inbox);
 }
 
 struct packet {
@@ -94,6 +95,20 @@ take(struct str *rest, void *ret, size_t n)
     return true;
 }
 
+static bool
+packet_open(struct str bytes, struct packet *p)
+{
+    uint32_t magic = 0;
+    uint64_t sequence;
+
+    p->rest = bytes;
+    return take(&p->rest, &magic, sizeof magic) && magic == MAILBOX_MAGIC &&
+            take(&p->rest, &p->from, sizeof p->from) &&
+            take(&p->rest, &p->n_frames, sizeof p->n_frames) &&
+            take(&p->rest, &sequence, sizeof sequence) &&
+            ipc_addr_role(p->from) < PROC_ROLES;
+}
+
 static int
 packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
 {
@@ -101,13 +116,16 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
         struct cmsghdr align;
         char space[CMSG_SPACE(sizeof(int) * MAILBOX_FDS_MAX)];
     } control;
-    struct iovec iov = { r->packet, MAILBOX_PACKET_MAX };
+    struct iovec iov = { r->inbox->packet, MAILBOX_PACKET_MAX };
     struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
         .msg_controllen = sizeof control };
-    uint32_t magic = 0;
-    uint64_t sequence;
     ssize_t n;
 
+    /* No packet, from here on until the kernel has put one there. */
+    memset(r->inbox->packet, 0, sizeof(uint32_t));
+    atomic_signal_fence(memory_order_seq_cst);
+    r->inbox->handled = 0;
+    atomic_signal_fence(memory_order_seq_cst);
     do
         n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
@@ -118,13 +136,8 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
     packet_take_fds(p, &mh);
     if (n == 0)
         return -EPIPE;
-    p->rest = (struct str){ r->packet, (size_t)n };
     if ((mh.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) ||
-            !take(&p->rest, &magic, sizeof magic) || magic != MAILBOX_MAGIC ||
-            !take(&p->rest, &p->from, sizeof p->from) ||
-            !take(&p->rest, &p->n_frames, sizeof p->n_frames) ||
-            !take(&p->rest, &sequence, sizeof sequence) ||
-            ipc_addr_role(p->from) >= PROC_ROLES) {
+            !packet_open((struct str){ r->inbox->packet, (size_t)n }, p)) {
         p->n_frames = 0;
         r->n_bad++;
         log_debug(NULL, "a malformed packet of %zd bytes was dropped", n);
@@ -157,9 +170,17 @@ blob_read(int fd, uint32_t len)
     return p;
 }
 
+/* Only workers number their frames. */
+static bool
+is_repeated(const struct mailbox_reader *r, ipc_addr from, uint64_t number)
+{
+    return number && ipc_addr_role(from) == PROC_WORKER &&
+            number <= r->inbox->last[ipc_addr_slot(from)];
+}
+
 static bool
 frame_dispatch(struct mailbox_reader *r, struct packet *p, unsigned type, unsigned flags,
-        struct str payload, int *fd)
+        uint64_t number, struct str payload, int *fd)
 {
     const struct ipc_frame_info *info = ipc_frame_info(type);
     union ipc_any msg;
@@ -173,6 +194,14 @@ frame_dispatch(struct mailbox_reader *r, struct packet *p, unsigned type, unsign
         return false;
     }
     r->n_frames++;
+    if (is_repeated(r, p->from, number)) {
+        r->n_repeated++;
+        return true;
+    }
+    if (number && r->set_u64)
+        r->set_u64(r->ctx, &r->inbox->last[ipc_addr_slot(p->from)], number);
+    else if (number)
+        r->inbox->last[ipc_addr_slot(p->from)] = number;
     if (r->handlers[type])
         r->handlers[type](r->ctx, p->from, &msg, fd);
     else
@@ -185,13 +214,17 @@ frame_read(struct mailbox_reader *r, struct packet *p)
 {
     uint16_t type = 0, flags = 0;
     uint32_t len = 0;
+    uint64_t number = 0;
     int fd = -1;
     char *blob = NULL;
     struct str payload;
     bool ok;
 
     if (!take(&p->rest, &type, sizeof type) || !take(&p->rest, &flags, sizeof flags) ||
-            !take(&p->rest, &len, sizeof len))
+            !take(&p->rest, &len, sizeof len) ||
+            !take(&p->rest, &number, sizeof number))
+        return false;
+    if (number && ipc_addr_role(p->from) != PROC_WORKER)
         return false;
     if (flags & (MAILBOX_FLAG_FD | MAILBOX_FLAG_BLOB)) {
         if (p->fds_at == p->n_fds)
@@ -211,10 +244,33 @@ frame_read(struct mailbox_reader *r, struct packet *p)
             p->rest.n -= len;
         }
     }
-    ok = ok && frame_dispatch(r, p, type, flags & ~MAILBOX_FLAG_BLOB, payload, &fd);
+    ok = ok && frame_dispatch(r, p, type, flags & ~MAILBOX_FLAG_BLOB, number, payload, &fd);
     mem_free_p(blob);
     close_fd(&fd);
     return ok;
+}
+
+/* The frames from `first` on; each with its effects is one transaction. */
+static void
+packet_handle(struct mailbox_reader *r, struct packet *p, uint32_t first)
+{
+    uint32_t n = p->n_frames;
+
+    for (uint32_t i = first; i < n; i++) {
+        bool ok;
+
+        if (r->begin)
+            r->begin(r->ctx);
+        ok = frame_read(r, p);
+        if (!ok)
+            r->n_bad++;
+        if (r->set_u32)
+            r->set_u32(r->ctx, &r->inbox->handled, ok ? i + 1 : n);
+        if (r->commit)
+            r->commit(r->ctx);
+        if (!ok)
+            return;
+    }
 }
 
 int
@@ -225,14 +281,57 @@ mailbox_read(struct mailbox_reader *r, int fd)
 
     if (got == 1) {
         r->n_packets++;
-        for (; p.n_frames > 0; p.n_frames--) {
-            if (!frame_read(r, &p)) {
-                r->n_bad++;
-                break;
-            }
-        }
+        packet_handle(r, &p, 0);
     }
     for (int i = 0; i < p.n_fds; i++)
         close_fd(&p.fd[i]);
     return got;
+}
+
+/* Steps over a frame that was handled before. */
+static bool
+frame_skip(struct packet *p)
+{
+    uint16_t type, flags;
+    uint32_t len;
+    uint64_t number;
+
+    if (!take(&p->rest, &type, sizeof type) || !take(&p->rest, &flags, sizeof flags) ||
+            !take(&p->rest, &len, sizeof len) || !take(&p->rest, &number, sizeof number))
+        return false;
+    if (flags & MAILBOX_FLAG_BLOB)
+        return true;
+    if (len > p->rest.n)
+        return false;
+    p->rest.p += len;
+    p->rest.n -= len;
+    return true;
+}
+
+bool
+mailbox_has_rest(const struct mailbox_inbox *inbox, uint32_t *ret_frame)
+{
+    struct packet p = { 0 };
+
+    *ret_frame = inbox->handled;
+    return packet_open((struct str){ inbox->packet, MAILBOX_PACKET_MAX }, &p) &&
+            inbox->handled < p.n_frames;
+}
+
+unsigned
+mailbox_resume(struct mailbox_reader *r)
+{
+    struct packet p = { 0 };
+    uint32_t handled = r->inbox->handled;
+
+    if (!packet_open((struct str){ r->inbox->packet, MAILBOX_PACKET_MAX }, &p))
+        return 0;
+    for (uint32_t i = 0; i < handled && i < p.n_frames; i++) {
+        if (!frame_skip(&p))
+            return 0;
+    }
+    if (handled >= p.n_frames)
+        return 0;
+    packet_handle(r, &p, handled);
+    return p.n_frames - handled;
 }

@@ -323,54 +323,101 @@ frame_to_blob(struct packet *p, size_t payload_at, int *ret_fd)
     return true;
 }
 
-void
-post_send_fd(struct post *post, ipc_addr to, enum ipc_type type, const void *msg, int fd)
+/* A frame's header, to be filled in by frame_end(). */
+static size_t
+frame_begin(struct packet *p)
+{
+    size_t at = p->bytes.n;
+
+    buf_reserve(&p->bytes, MAILBOX_FRAME_HEADER);
+    buf_added(&p->bytes, MAILBOX_FRAME_HEADER);
+    return at;
+}
+
+/* The payload is behind the header now; fd (or -1) becomes the packet's. */
+static void
+frame_end(struct peer *peer, struct packet *p, size_t at, enum ipc_type type, int fd,
+        uint64_t number)
+{
+    struct post *post = peer->post;
+    uint16_t type16 = (uint16_t)type, flags = fd >= 0 ? MAILBOX_FLAG_FD : 0;
+    size_t start = at + MAILBOX_FRAME_HEADER;
+    uint32_t len = (uint32_t)(p->bytes.n - start);
+
+    if (len > MAILBOX_INLINE_MAX) {
+        if (fd >= 0 || len > MAILBOX_PAYLOAD_MAX || !frame_to_blob(p, start, &fd)) {
+            p->bytes.n = at;
+            post->n_dropped++;
+            log_error(NULL, "a frame %s of %u bytes could not be sent",
+                    ipc_type_name(type), len);
+            close_fd(&fd);
+            return;
+        }
+        flags = MAILBOX_FLAG_BLOB;
+    }
+    memcpy(p->bytes.p + at, &type16, 2);
+    memcpy(p->bytes.p + at + 2, &flags, 2);
+    memcpy(p->bytes.p + at + 4, &len, 4);
+    memcpy(p->bytes.p + at + 8, &number, 8);
+    if (fd >= 0)
+        p->fd[p->n_fds++] = fd;
+    p->n_frames++;
+    peer_changed(peer, p->bytes.n - at, 0);
+    if (list_empty(&peer->dirty))
+        list_add(&post->dirty, &peer->dirty);
+    if (p->bytes.n >= MAILBOX_BATCH && !peer->full)
+        peer_flush(peer);
+}
+
+/* The receiver's peer, if the table allows this frame; NULL: dropped and counted. */
+static struct peer *
+peer_for(struct post *post, ipc_addr to, enum ipc_type type, bool with_fd)
 {
     const struct ipc_frame_info *info = ipc_frame_info(type);
     struct peer *peer = peer_of(post, to);
-    struct packet *p;
-    size_t start, before;
-    uint16_t type16 = (uint16_t)type, flags = fd >= 0 ? MAILBOX_FLAG_FD : 0;
-    uint32_t len;
 
-    assert(info && info->has_fd == (fd >= 0));
+    assert(info && info->has_fd == with_fd);
     assert(info->from & 1u << ipc_addr_role(post->self));
     assert(info->to & 1u << ipc_addr_role(to));
     if (!peer) {
         post->n_dropped++;
         log_debug(NULL, "no way to %s %u for %s", proc_role_name(ipc_addr_role(to)),
                 ipc_addr_slot(to), info->name);
+    }
+    return peer;
+}
+
+void
+post_send_fd(struct post *post, ipc_addr to, enum ipc_type type, const void *msg, int fd)
+{
+    struct peer *peer = peer_for(post, to, type, fd >= 0);
+    struct packet *p;
+    size_t at;
+
+    if (!peer) {
         close_fd(&fd);
         return;
     }
     p = peer_packet(peer, true);
-    before = p->bytes.n;
-    start = before + MAILBOX_FRAME_HEADER;
-    buf_reserve(&p->bytes, MAILBOX_FRAME_HEADER);
-    buf_added(&p->bytes, MAILBOX_FRAME_HEADER);
-    info->put(&p->bytes, msg);
-    len = (uint32_t)(p->bytes.n - start);
-    if (len > MAILBOX_INLINE_MAX) {
-        if (fd >= 0 || len > MAILBOX_PAYLOAD_MAX || !frame_to_blob(p, start, &fd)) {
-            p->bytes.n = before;
-            post->n_dropped++;
-            log_error(NULL, "a frame %s of %u bytes could not be sent", info->name, len);
-            close_fd(&fd);
-            return;
-        }
-        flags = MAILBOX_FLAG_BLOB;
-    }
-    memcpy(p->bytes.p + before, &type16, 2);
-    memcpy(p->bytes.p + before + 2, &flags, 2);
-    memcpy(p->bytes.p + before + 4, &len, 4);
-    if (fd >= 0)
-        p->fd[p->n_fds++] = fd;
-    p->n_frames++;
-    peer_changed(peer, p->bytes.n - before, 0);
-    if (list_empty(&peer->dirty))
-        list_add(&post->dirty, &peer->dirty);
-    if (p->bytes.n >= MAILBOX_BATCH && !peer->full)
-        peer_flush(peer);
+    at = frame_begin(p);
+    ipc_frame_info(type)->put(&p->bytes, msg);
+    frame_end(peer, p, at, type, fd, 0);
+}
+
+void
+post_send_packed(struct post *post, ipc_addr to, enum ipc_type type, struct str payload,
+        uint64_t number)
+{
+    struct peer *peer = peer_for(post, to, type, false);
+    struct packet *p;
+    size_t at;
+
+    if (!peer)
+        return;
+    p = peer_packet(peer, true);
+    at = frame_begin(p);
+    buf_add_str(&p->bytes, payload);
+    frame_end(peer, p, at, type, -1, number);
 }
 
 void

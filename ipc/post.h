@@ -28,6 +28,13 @@ void post_send(struct post *post, ipc_addr to, enum ipc_type type, const void *m
 void post_send_fd(
         struct post *post, ipc_addr to, enum ipc_type type, const void *msg, int fd);
 
+/*
+ * A frame whose payload is packed already, with a number (mailbox.h): for senders that
+ * keep what they have sent until they know that it was.
+ */
+void post_send_packed(struct post *post, ipc_addr to, enum ipc_type type,
+        struct str payload, uint64_t number);
+
 /* Sends now; happens by itself at the end of a turn. */
 void post_flush(struct post *post);
 

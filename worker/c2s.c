@@ -16,6 +16,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -384,7 +385,7 @@ bind_ask(struct worker *w, struct conn *c, struct str resource)
     };
 
     SET(w, c->since_us, bind.since_us);
-    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
+    outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
     stream_enter(w, c, STREAM_BIND_WAIT);
 }
 

@@ -6,6 +6,7 @@
  * end of the turn, because callers further up may still look at it.
  */
 #include "worker/conn.h"
+#include "worker/outbox.h"
 
 #include <arpa/inet.h>
 #include <assert.h>
@@ -394,7 +395,7 @@ conn_close(struct worker *w, struct conn *c, const char *why)
     loop_del_fd(w->loop, l->fd);
     shutdown(l->fd, SHUT_RDWR); /* the keeper's duplicate does not keep it open */
     close_fd(&l->fd);
-    proc_send(w->proc, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &msg);
+    outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &msg);
     l->flags |= LIVE_DEAD;
     if (w->n_dead == w->dead_size) {
         w->dead_size = w->dead_size ? w->dead_size * 2 : 64;

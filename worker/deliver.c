@@ -11,6 +11,7 @@
 
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 
@@ -70,7 +71,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
     jid_write(&from, &s->from);
     m = (struct ipc_deliver){ .conn = conn, .kind = (uint8_t)s->kind, .type = s->type,
         .hops = s->hops, .to = buf_str(&to), .from = buf_str(&from), .stanza = s->bytes };
-    proc_send(w->proc, ipc_addr_of(PROC_WORKER, slot), IPC_DELIVER, &m);
+    outbox_send(w, ipc_addr_of(PROC_WORKER, slot), IPC_DELIVER, &m);
     proc_count(w->proc, COUNTER_STANZAS_ROUTED, 1);
     buf_fini(&to);
     buf_fini(&from);

@@ -433,8 +433,8 @@ in_read(struct worker *w, struct conn *c)
         receive(w, c);
 }
 
-void
-in_resume(struct worker *w, struct conn *c)
+static void
+go_on(struct worker *w, struct conn *c)
 {
     if (live_of(w, c)->flags & (LIVE_DEAD | LIVE_PAUSED) || !may_read(w, c))
         return;
@@ -443,6 +443,29 @@ in_resume(struct worker *w, struct conn *c)
     if (c->tls != CONN_PLAIN && may_read(w, c) && !records_handle(w, c))
         return;
     receive(w, c);
+}
+
+void
+in_resume(struct worker *w, struct conn *c)
+{
+    if (w->n_resume == w->resume_size) {
+        w->resume_size = w->resume_size ? w->resume_size * 2 : 64;
+        w->resume = mem_realloc(w->resume, w->resume_size * sizeof *w->resume);
+    }
+    w->resume[w->n_resume++] = conn_index(w, c);
+    loop_again(w->loop);
+}
+
+void
+in_resume_all(struct worker *w)
+{
+    for (size_t i = 0; i < w->n_resume; i++) {
+        struct conn *c = &w->conns[w->resume[i]];
+
+        if (live_of(w, c)->fd >= 0)
+            go_on(w, c);
+    }
+    w->n_resume = 0;
 }
 
 void
@@ -469,7 +492,7 @@ in_resume_paused(struct worker *w)
             continue;
         }
         l->flags &= ~(unsigned)LIVE_PAUSED;
-        in_resume(w, c);
+        go_on(w, c);
     }
     memmove(w->paused + kept, w->paused + n, (w->n_paused - n) * sizeof *w->paused);
     w->n_paused -= n - kept;

@@ -9,8 +9,12 @@
  */
 void in_read(struct worker *w, struct conn *c);
 
-/* Something that reading waited for has come: an answer, room in a mailbox. */
+/*
+ * Something that reading waited for has come (an answer of another process): goes on at
+ * the end of the turn, not within the transaction of the frame that brought it.
+ */
 void in_resume(struct worker *w, struct conn *c);
+void in_resume_all(struct worker *w); /* at the turn's end */
 
 /* The stream starts again behind the element being handled: another parser then. */
 void in_restart(struct worker *w, struct conn *c);

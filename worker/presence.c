@@ -10,6 +10,7 @@
 #include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
@@ -88,7 +89,7 @@ tell_router(struct worker *w, struct conn *c)
 
     SET(w, c->presence_serial, c->presence_serial + 1 ? c->presence_serial + 1 : 1);
     m.serial = c->presence_serial;
-    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_PRESENCE, &m);
+    outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_PRESENCE, &m);
 }
 
 static void
@@ -143,7 +144,14 @@ presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el)
         return;
     }
     xml_write(&bytes, el, STR(NS_CLIENT));
+    if (bytes.n > ROUTE_PRESENCE_MAX) {
+        buf_fini(&bytes);
+        session_bounce(w, c, el, STANZA_ERROR_POLICY_VIOLATION);
+        return;
+    }
     if (available) {
+        if (!(c->flags & CONN_AVAILABLE))
+            SET(w, c->flags, c->flags | CONN_WANTS_OTHERS);
         keep(w, c, buf_str(&bytes), priority, true);
     } else {
         keep(w, c, STR_NULL, 0, false);
@@ -168,8 +176,10 @@ session_on_present(
     if (!(c->flags & CONN_AVAILABLE))
         return;
     to_own_resources(w, c, presence, true);
-    if (!m->was_available)
+    if (c->flags & CONN_WANTS_OTHERS) {
+        SET(w, c->flags, c->flags & ~(unsigned)CONN_WANTS_OTHERS);
         others_to_self(w, c);
+    }
 }
 
 static struct directed **

@@ -11,6 +11,7 @@
 #include "worker/in.h"
 #include "worker/listener.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/recover.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
@@ -110,7 +111,7 @@ on_route_sync(void *ctx, ipc_addr from, const void *msg, int *fd)
         if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT)
             session_resync(w, c);
     }
-    proc_send(w->proc, from, IPC_ROUTE_SYNCED, msg);
+    outbox_send(w, from, IPC_ROUTE_SYNCED, msg);
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
@@ -177,7 +178,7 @@ on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
     if (!w->recovering)
         return;
     recover_end(w);
-    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
+    outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
     serve(w);
 }
@@ -254,9 +255,12 @@ on_turn_end(void *arg)
 {
     struct worker *w = arg;
 
+    in_resume_all(w);
     out_flush_all(w);
     conn_reap(w);
     arena_reset(&w->scratch);
+    post_flush(w->proc->post);
+    outbox_settle(w);
     if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
         w->blocked = true;
         log_warning(NULL, "other processes are slow: reading from clients pauses");
@@ -395,6 +399,47 @@ ping_policies_load(struct worker *w)
     }
 }
 
+static void
+frame_begin(void *ctx)
+{
+    struct worker *w = self(ctx);
+
+    if (w->slot->inbox.handled == 0)
+        w->slot->inbox_packets++;
+    worker_begin(self(ctx), NULL);
+}
+
+static void
+frame_set_u64(void *ctx, uint64_t *at, uint64_t value)
+{
+    SET(self(ctx), *at, value);
+}
+
+static void
+frame_set_u32(void *ctx, uint32_t *at, uint32_t value)
+{
+    SET(self(ctx), *at, value);
+}
+
+static void
+frame_commit(void *ctx)
+{
+    worker_commit(self(ctx));
+}
+
+/* Packets are received into the slot, and each frame is handled in one transaction. */
+static void
+inbox_use(struct worker *w)
+{
+    struct mailbox_reader *r = &w->proc->mailbox_reader;
+
+    r->inbox = &w->slot->inbox;
+    r->begin = frame_begin;
+    r->set_u64 = frame_set_u64;
+    r->set_u32 = frame_set_u32;
+    r->commit = frame_commit;
+}
+
 static int
 worker_prepare(struct proc *p)
 {
@@ -423,7 +468,33 @@ worker_prepare(struct proc *p)
     if (!tls_available(w) && p->slot == 0)
         log_warning(NULL, "no certificate with a key in certfiles: TLS is not offered");
     ping_policies_load(w);
+    inbox_use(w);
     return 0;
+}
+
+/*
+ * Handles what the predecessor had received. A frame at which three in a row have died is
+ * stepped over: it must not stop the worker for ever.
+ */
+static void
+inbox_resume(struct worker *w)
+{
+    enum { DEATHS_MAX = 3 };
+    struct slot *s = w->slot;
+    uint32_t frame;
+
+    if (!mailbox_has_rest(&s->inbox, &frame))
+        return;
+    if (s->inbox_died_packet != s->inbox_packets || s->inbox_died_frame != frame)
+        s->inbox_deaths = 0;
+    s->inbox_died_packet = s->inbox_packets;
+    s->inbox_died_frame = frame;
+    if (++s->inbox_deaths >= DEATHS_MAX) {
+        log_error(NULL, "quarantine: %u worker processes died of a frame; it is dropped",
+                s->inbox_deaths);
+        s->inbox.handled++;
+    }
+    mailbox_resume(&w->proc->mailbox_reader);
 }
 
 static int
@@ -437,10 +508,12 @@ worker_start(struct proc *p)
     loop_on_turn_end(w->loop, &w->turn);
     post_on_drained(p->post, on_drained, w);
     loop_timer_set(w->loop, &w->tick_timer, TICK_MS);
+    outbox_resume(w);
     if (w->recovering)
         recover_begin(w); /* on_kept_all serves */
     else
         serve(w);
+    inbox_resume(w);
     return 0;
 }
 
@@ -523,6 +596,8 @@ worker_finish(struct proc *p)
     route_snapshot_fini(w->snapshot);
     mem_free_p(w->snapshot);
     arena_fini(&w->scratch);
+    buf_fini(&w->frame);
+    mem_free_p(w->resume);
     buf_fini(&w->text);
     buf_fini(&w->stanza_text);
     slab_free_all(&w->slab);

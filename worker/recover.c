@@ -26,6 +26,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -92,7 +93,7 @@ recover_begin(struct worker *w)
         for (uint32_t k = 0; k < LIVE_BLOCK; k++)
             w->live[i / LIVE_BLOCK][k].fd = -1;
     }
-    proc_send(w->proc, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_KEEP_GIVE,
+    outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_KEEP_GIVE,
             &(struct ipc_nothing){ 0 });
 }
 
@@ -195,6 +196,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
 {
     struct conn *c = conn_find(w, conn);
     struct live *l;
+    uint32_t dirty, next_dirty;
 
     if (!c || live_of(w, c)->fd >= 0) {
         struct ipc_conn release = { .conn = conn };
@@ -203,13 +205,15 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
             shutdown(fd, SHUT_RDWR);
         close(fd);
         if (!c)
-            proc_send(w->proc, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE,
+            outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE,
                     &release);
         return;
     }
     l = live_of(w, c);
-    *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE | LIVE_READABLE,
-        .last_rx_s = w->now_s, .fed = c->text_done };
+    dirty = l->flags & LIVE_DIRTY; /* frames may have come before the socket */
+    next_dirty = l->next_dirty;
+    *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE | LIVE_READABLE | dirty,
+        .last_rx_s = w->now_s, .fed = c->text_done, .next_dirty = next_dirty };
     l->host = conf_host_find(w->proc->conf, conn_domain(c));
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);

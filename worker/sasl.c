@@ -6,6 +6,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
 #include "xmpp/ns.h"
@@ -46,7 +47,7 @@ abort_dialogue(struct worker *w, struct conn *c)
 {
     struct ipc_conn msg = { .conn = conn_id(w, c) };
 
-    proc_send(w->proc, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_ABORT, &msg);
+    outbox_send(w, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_ABORT, &msg);
 }
 
 static void
@@ -75,7 +76,7 @@ step_send(struct worker *w, struct conn *c, struct xml_el *el, bool initial)
             step.offered = features_mechanisms(w, c, &offered);
         }
         stream_enter(w, c, STREAM_SASL_WAIT);
-        proc_send(w->proc, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_STEP, &step);
+        outbox_send(w, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_STEP, &step);
         live_of(w, c)->answer_s = w->now_s + ANSWER_MS / 1000;
     }
     buf_fini(&data);

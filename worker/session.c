@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 
@@ -226,18 +227,18 @@ session_end(struct worker *w, struct conn *c)
 
     if (c->state == STREAM_BIND_WAIT) {
         /* The router may bind it yet: what it binds for nobody, it is told to forget. */
-        proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
+        outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     }
     if (c->state == STREAM_SASL || c->state == STREAM_SASL_WAIT) {
         struct ipc_conn abort = { .conn = conn_id(w, c) };
 
-        proc_send(w->proc, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_ABORT, &abort);
+        outbox_send(w, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_ABORT, &abort);
     }
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     SET(w, c->flags, c->flags | CONN_SESSION_ENDED);
     presence_end(w, c);
-    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
+    outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");
 }
@@ -263,5 +264,5 @@ session_resync(struct worker *w, struct conn *c)
 
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
-    proc_send(w->proc, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
+    outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
 }

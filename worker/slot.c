@@ -9,6 +9,8 @@
 #include <stddef.h>
 #include <stdio.h>
 
+#include "base/clock.h"
+
 static uint64_t
 slab_offset(void)
 {
@@ -82,6 +84,12 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
         slot->conn[i] = (struct conn){ .generation = generation };
     }
     slot->tx.n = slot->tx.depth = 0;
+    memset(slot->inbox.packet, 0, sizeof(uint32_t));
+    memset(slot->inbox.last, 0, sizeof slot->inbox.last);
+    slot->inbox.handled = 0;
+    slot->outbox.len = 0;
+    /* Higher than any number that an emptied slot has used: receivers remember those. */
+    slot->outbox.number = clock_us();
     slot->transaction_conn = 0;
     slot->poison_conn = 0;
     slot->poison_deaths = 0;

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "ipc/mailbox.h"
 #include "shm/slab.h"
 #include "shm/tx.h"
 
@@ -53,6 +54,7 @@ enum conn_flag {
     CONN_CLOSE_SENT = 1 << 3, /* our </stream:stream> is in the queue */
     CONN_BOUND = 1 << 4,      /* the router knows it */
     CONN_TLS_PENDING = 1 << 5, /* <proceed/> is in the queue: the handshake comes next */
+    CONN_WANTS_OTHERS = 1 << 8,  /* has become available: gets others' presence */
     CONN_TLS_CLOSED = 1 << 7,    /* our close_notify is in the queue */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
@@ -98,6 +100,24 @@ struct conn {
     struct directed *directed;
 };
 
+/*
+ * Frames for other processes, kept until they have been sent: each an outbox_entry and
+ * its payload, padded to 8 bytes. Two buffers, so that it can be compacted.
+ */
+enum { OUTBOX_SIZE = 32 << 20 };
+struct outbox {
+    uint32_t which; /* buffer in use */
+    uint32_t len;
+    uint64_t number; /* of the last frame */
+    char data[2][OUTBOX_SIZE];
+};
+struct outbox_entry {
+    ipc_addr to;
+    uint16_t type;
+    uint32_t len;
+    uint64_t number;
+};
+
 struct slot {
     uint32_t magic, layout;
     char instance[33];   /* of the service's start that this content belongs to */
@@ -106,6 +126,12 @@ struct slot {
     uint64_t poison_conn;      /* in whose transaction the last occupants died, */
     uint32_t poison_deaths;    /* and how many of them in a row */
     struct tx tx;
+    struct mailbox_inbox inbox;
+    uint64_t inbox_packets;     /* received so far */
+    uint64_t inbox_died_packet; /* in which one a predecessor died, */
+    uint32_t inbox_died_frame;  /* at which frame, */
+    uint32_t inbox_deaths;      /* and how many of them in a row */
+    struct outbox outbox;
     uint8_t page_class[SLOT_PAGES_MAX];
     struct conn conn[SLOT_CONNS_MAX];
 };

@@ -83,6 +83,10 @@ struct worker {
     struct xml_pool *pool;
     struct tls_contexts *tls;
     struct arena scratch; /* until the end of the turn */
+    struct buf frame; /* for packing one frame */
+    uint32_t outbox_compact_at;
+    uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
+    size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
     struct route_snapshot *snapshot;
     struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */

@@ -1,0 +1,19 @@
+#ifndef WORKER_OUTBOX_H
+#define WORKER_OUTBOX_H
+
+#include "worker/worker.h"
+
+/*
+ * Sends a frame to another process as part of the transaction under way: it is kept in
+ * the slot until it has been sent, so that a commit is a promise. The receiver drops it
+ * should it come twice.
+ */
+void outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg);
+
+/* At the end of a turn, after the post was flushed: forgets what has been sent. */
+void outbox_settle(struct worker *w);
+
+/* A successor: sends again what its predecessor may not have sent. How many frames. */
+unsigned outbox_resume(struct worker *w);
+
+#endif

@@ -1,0 +1,261 @@
+/*
+ * pgsql_statement.c -- the operations as PostgreSQL's statements
+ *
+ * All are prepared once for each connection, each with a Sync of its own, so that one
+ * that cannot be (a table is missing) makes that operation an error and nothing else.
+ *
+ * A NEED step is wrapped so that it fails (division by zero) when it has no row: a
+ * pipeline has no other way to stop what was already sent behind it.
+ */
+#include "sql/pgsql.h"
+
+#include <stdio.h>
+
+#include "base/log.h"
+
+enum {
+    OID_BOOL = 16,
+    OID_INT8 = 20,
+    OID_TEXT = 25,
+    OID_UUID = 2950,
+    OID_UUID_ARRAY = 2951
+};
+enum {
+    NUMBER_SIZE = 24
+};
+
+#define NOTE_IDS_NAME "note_ids"
+#define NOTE_IDS_TEXT "INSERT INTO stanzad_write (id) SELECT unnest($1)"
+
+/* A statement's parameters in libpq's form. */
+struct pg_params {
+    const char *value[SQL_PARAMS_MAX + 1];
+    int length[SQL_PARAMS_MAX + 1], format[SQL_PARAMS_MAX + 1];
+    char number[SQL_PARAMS_MAX + 1][NUMBER_SIZE];
+};
+
+static void
+statement_name(enum sql_op op, size_t step, char ret_name[32])
+{
+    snprintf(ret_name, 32, "s%d_%zu", (int)op, step);
+}
+
+static Oid
+type_oid(char type)
+{
+    switch (type) {
+    case 'i':
+        return OID_INT8;
+    case 'b':
+        return OID_BOOL;
+    case 'u':
+        return OID_UUID;
+    }
+    return OID_TEXT;
+}
+
+static size_t
+statement_types(const struct sql_stmt *stmt, Oid ret_oid[SQL_PARAMS_MAX + 1])
+{
+    for (size_t i = 0; i < stmt->n_params; i++)
+        ret_oid[i] = type_oid(stmt->type[i]);
+    return stmt->n_params;
+}
+
+/* The text as it is sent: a NEED step fails when it has no row. */
+static void
+statement_text(const struct sql_stmt *stmt, enum sql_step_kind kind, struct buf *out)
+{
+    if (kind == SQL_STEP_NEED)
+        buf_addf(out, "SELECT 1 / count(*) FROM (%s) AS need", stmt->text);
+    else
+        buf_add_c(out, stmt->text);
+}
+
+/* The next statement that has a text, from where we are. */
+static void
+preparing_settle(struct sql_conn *c)
+{
+    while (c->preparing_op < SQL_OPS) {
+        if (c->preparing_step < sql_op_def(c->preparing_op)->n_steps) {
+            if (*c->stmts->stmt[c->preparing_op][c->preparing_step].text)
+                return;
+            c->preparing_step++;
+        } else {
+            c->preparing_op++;
+            c->preparing_step = 0;
+        }
+    }
+}
+
+static bool
+send_prepare(struct sql_conn *c)
+{
+    struct buf text = { 0 };
+    bool ok = true;
+
+    while (preparing_settle(c), ok && c->preparing_op < SQL_OPS) {
+        const struct sql_stmt *stmt =
+                &c->stmts->stmt[c->preparing_op][c->preparing_step];
+        const struct sql_op_def *def = sql_op_def(c->preparing_op);
+        Oid oid[SQL_PARAMS_MAX + 1];
+        char name[32];
+        int n = (int)statement_types(stmt, oid);
+
+        buf_reset(&text, SIZE_MAX);
+        statement_text(stmt, def->step[c->preparing_step].kind, &text);
+        statement_name(c->preparing_op, c->preparing_step, name);
+        ok = PQsendPrepare(c->pg, name, buf_c(&text), n, oid) && PQpipelineSync(c->pg);
+        c->preparing_step++;
+    }
+    buf_fini(&text);
+    if (ok && c->stmts->has_write_ids)
+        ok = PQsendPrepare(c->pg, NOTE_IDS_NAME, NOTE_IDS_TEXT, 1,
+                     (const Oid[]){ OID_UUID_ARRAY }) &&
+             PQpipelineSync(c->pg);
+    c->preparing_op = 0;
+    c->preparing_step = 0;
+    preparing_settle(c);
+    return ok && PQflush(c->pg) >= 0;
+}
+
+void
+pg_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
+{
+    c->stmts = stmts;
+    if (!PQenterPipelineMode(c->pg)) {
+        sql_db_on_lost(c->db, PQerrorMessage(c->pg));
+        return;
+    }
+    if (sql_db_settings(c->db)->no_prepared_statements) {
+        c->phase = PHASE_RUNNING;
+        memset(c->usable, true, sizeof c->usable);
+        sql_db_on_prepared(c->db);
+        return;
+    }
+    c->phase = PHASE_PREPARING;
+    if (!send_prepare(c))
+        sql_db_on_lost(c->db, PQerrorMessage(c->pg));
+}
+
+static void
+take_prepared(struct sql_conn *c, bool ok, const char *message)
+{
+    if (c->preparing_op == SQL_OPS)
+        return;
+    c->usable[c->preparing_op][c->preparing_step] = ok;
+    if (!ok)
+        log_error(NULL, "database %s: %s will not work: %.*s", sql_db_name(c->db),
+                sql_op_def(c->preparing_op)->name, (int)strcspn(message, "\n"),
+                message);
+}
+
+/* A Sync was answered: the next statement's turn; true when that was the last. */
+static bool
+take_sync(struct sql_conn *c)
+{
+    bool last = c->preparing_op == SQL_OPS;
+
+    c->preparing_step++;
+    preparing_settle(c);
+    if (!last && (c->preparing_op < SQL_OPS || c->stmts->has_write_ids))
+        return false;
+    c->phase = PHASE_RUNNING;
+    sql_db_on_prepared(c->db);
+    return true;
+}
+
+bool
+pg_prepare_take(struct sql_conn *c, const PGresult *res)
+{
+    switch (PQresultStatus(res)) {
+    case PGRES_PIPELINE_SYNC:
+        return take_sync(c);
+    case PGRES_COMMAND_OK:
+        take_prepared(c, true, NULL);
+        return false;
+    default: /* of libpq's many: it failed */
+        take_prepared(c, false, PQresultErrorMessage(res));
+        return false;
+    }
+}
+
+bool
+pg_is_usable(const struct sql_conn *c, const struct sql_req *req)
+{
+    for (size_t i = 0; i < req->def->n_steps; i++) {
+        if (*c->stmts->stmt[req->op][i].text && !c->usable[req->op][i])
+            return false;
+    }
+    return true;
+}
+
+static void
+params_fill(struct pg_params *p, const struct sql_req *req, const struct sql_stmt *stmt,
+        size_t row)
+{
+    for (size_t i = 0; i < stmt->n_params; i++) {
+        struct sql_value v = sql_req_param(req, stmt, i, row);
+
+        p->value[i] = NULL;
+        p->length[i] = 0;
+        p->format[i] = stmt->type[i] == 'u';
+        if (v.kind == SQL_INT) {
+            snprintf(p->number[i], NUMBER_SIZE, "%lld", (long long)v.i);
+            p->value[i] = p->number[i];
+        } else if (v.kind == SQL_TEXT) {
+            p->value[i] = v.s.p;
+            p->length[i] = (int)v.s.n;
+        }
+    }
+}
+
+bool
+pg_send_statement(
+        struct sql_conn *c, const struct sql_req *req, size_t step, size_t row)
+{
+    const struct sql_stmt *stmt = &c->stmts->stmt[req->op][step];
+    int n = (int)stmt->n_params, ok;
+    Oid oid[SQL_PARAMS_MAX + 1];
+    struct buf text = { 0 };
+    struct pg_params p;
+    char name[32];
+
+    params_fill(&p, req, stmt, row);
+    if (!sql_db_settings(c->db)->no_prepared_statements) {
+        statement_name(req->op, step, name);
+        return PQsendQueryPrepared(c->pg, name, n, p.value, p.length, p.format, 0);
+    }
+    statement_types(stmt, oid);
+    statement_text(stmt, req->def->step[step].kind, &text);
+    ok = PQsendQueryParams(c->pg, buf_c(&text), n, oid, p.value, p.length, p.format, 0);
+    buf_fini(&text);
+    return ok;
+}
+
+/* The write ids of a whole group, in one statement. */
+bool
+pg_send_note(struct sql_conn *c)
+{
+    static const Oid oid[1] = { OID_UUID_ARRAY };
+    struct buf ids = { 0 };
+    const char *value[1];
+    int ok;
+
+    list_for(node, c->group)
+    {
+        const struct sql_req *req = list_entry(node, struct sql_req, node);
+
+        buf_add_char(&ids, ids.n ? ',' : '{');
+        for (size_t i = 0; i < sizeof req->id.b; i++)
+            buf_addf(&ids, "%02x", req->id.b[i]);
+    }
+    buf_add_char(&ids, '}');
+    value[0] = buf_c(&ids);
+    if (sql_db_settings(c->db)->no_prepared_statements)
+        ok = PQsendQueryParams(c->pg, NOTE_IDS_TEXT, 1, oid, value, NULL, NULL, 0);
+    else
+        ok = PQsendQueryPrepared(c->pg, NOTE_IDS_NAME, 1, value, NULL, NULL, 0);
+    buf_fini(&ids);
+    return ok;
+}

@@ -40,7 +40,8 @@ struct client {
     enum state state;
     SSL *ssl;
     struct buf in, out, jid, auth;
-    bool writable;
+    uint32_t sent, received; /* messages of the chat, each way in order */
+    uint64_t last_us;
 };
 
 static struct {
@@ -51,7 +52,7 @@ static struct {
     int epoll_fd;
     struct client *client;
     int n_online, n_connecting, next;
-    uint64_t n_messages, started_us, until_us;
+    uint64_t n_messages, n_lost, n_repeated, started_us, until_us;
     bool running;
     uint32_t *latency_us;
     size_t n_latency, latency_size;
@@ -234,10 +235,26 @@ chat_send(struct client *c)
     struct client *peer = &load.client[c->index ^ 1];
 
     buf_addf(&c->out,
-            "<message to='%s' type='chat' id='m%llu'><body>%llu The quick brown fox jumps over "
-            "the lazy dog and on.</body></message>",
+            "<message to='%s' type='chat' id='m%llu'><body>%llu #%u The quick brown fox jumps "
+            "over the lazy dog.</body></message>",
             buf_c(&peer->jid), (unsigned long long)load.n_messages,
-            (unsigned long long)clock_us());
+            (unsigned long long)clock_us(), ++c->sent);
+}
+
+/* Messages from the peer carry 1, 2, 3 …: what is missing and what comes twice? */
+static void
+chat_check(struct client *c, const char *body)
+{
+    const char *hash = strchr(body, '#');
+    uint32_t n = hash ? (uint32_t)strtoul(hash + 1, NULL, 10) : 0;
+
+    if (n <= c->received)
+        load.n_repeated++;
+    else
+        load.n_lost += n - c->received - 1;
+    if (n > c->received)
+        c->received = n;
+    c->last_us = clock_us();
 }
 
 static void
@@ -254,6 +271,7 @@ chat_received(struct client *c)
                     mem_realloc(load.latency_us, load.latency_size * sizeof *load.latency_us);
         }
         load.latency_us[load.n_latency++] = (uint32_t)(now - sent);
+        chat_check(c, body.p);
         load.n_messages++;
         buf_drop(&c->in, (size_t)(body.p + body.n - c->in.p));
         if (now < load.until_us)
@@ -412,6 +430,20 @@ percentile(double p)
     return load.n_latency ? load.latency_us[i < load.n_latency ? i : load.n_latency - 1] : 0;
 }
 
+/* Pairs whose one message has not come back: it was lost. */
+static int
+stalled(void)
+{
+    int n = 0;
+
+    for (int i = 0; i + 1 < load.n; i += 2) {
+        if (load.client[i].last_us < load.until_us &&
+                load.client[i + 1].last_us < load.until_us)
+            n++;
+    }
+    return n;
+}
+
 static void
 chat(void)
 {
@@ -434,14 +466,18 @@ chat(void)
     }
     while (clock_us() < load.until_us)
         turn(100);
+    for (uint64_t until = load.until_us + 5000000; stalled() > 0 && clock_us() < until;)
+        turn(100); /* the last message of each pair is not answered */
     seconds = (double)(clock_us() - load.started_us) / 1e6;
     printf("stop\n");
     getrusage(RUSAGE_SELF, &ru);
     qsort(load.latency_us, load.n_latency, sizeof *load.latency_us, by_value);
     printf("{\"clients\":%d,\"messages\":%llu,\"seconds\":%.2f,\"per_second\":%.0f,"
-           "\"p50_us\":%u,\"p99_us\":%u}\n",
+           "\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"lost\":%llu,\"repeated\":%llu,"
+           "\"stalled_pairs\":%d}\n",
             load.n, (unsigned long long)load.n_messages, seconds,
-            (double)load.n_messages / seconds, percentile(0.5), percentile(0.99));
+            (double)load.n_messages / seconds, percentile(0.5), percentile(0.99), percentile(1),
+            (unsigned long long)load.n_lost, (unsigned long long)load.n_repeated, stalled());
 }
 
 static void

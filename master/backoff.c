@@ -3,23 +3,21 @@
  */
 #include "master/backoff.h"
 
+enum { STEPS_MAX = 8 }; /* doublings from the first delay to the longest */
+
 uint64_t
 backoff_delay_ms(struct backoff *b, uint64_t lived_ms)
 {
-    uint64_t delay;
+    const uint64_t most = (BACKOFF_FREE + STEPS_MAX) * (uint64_t)BACKOFF_FORGIVE_MS;
+    uint64_t delay, steps;
 
-    if (lived_ms >= BACKOFF_HEALTHY_MS)
-        b->n_early = 0;
-    if (b->n_early == 0) {
-        b->n_early = 1;
+    b->debt_ms -= b->debt_ms < lived_ms ? b->debt_ms : lived_ms;
+    b->debt_ms += BACKOFF_FORGIVE_MS;
+    if (b->debt_ms > most)
+        b->debt_ms = most;
+    if (b->debt_ms <= BACKOFF_FREE * (uint64_t)BACKOFF_FORGIVE_MS)
         return 0;
-    }
-    delay = BACKOFF_FIRST_MS;
-    for (unsigned i = 1; i < b->n_early && delay < BACKOFF_MAX_MS; i++)
-        delay *= 2;
-    if (delay > BACKOFF_MAX_MS)
-        delay = BACKOFF_MAX_MS;
-    else
-        b->n_early++;
-    return delay;
+    steps = (b->debt_ms - 1) / BACKOFF_FORGIVE_MS - BACKOFF_FREE;
+    delay = (uint64_t)BACKOFF_FIRST_MS << steps;
+    return delay < BACKOFF_MAX_MS ? delay : BACKOFF_MAX_MS;
 }

@@ -4,20 +4,22 @@
 #include <stdint.h>
 
 enum {
+    BACKOFF_FREE = 5, /* so many ends in a row cost nothing */
+    BACKOFF_FORGIVE_MS = 1000, /* of life make up for one end */
     BACKOFF_FIRST_MS = 250,
-    BACKOFF_MAX_MS = 30 * 1000,
-    BACKOFF_HEALTHY_MS = 60 * 1000 /* who lived so long starts afresh */
+    BACKOFF_MAX_MS = 30 * 1000
 };
 
 /* How soon a process is started again. { 0 } has never failed. */
 struct backoff {
-    unsigned n_early; /* ends within the first minute, in a row */
+    uint64_t debt_ms; /* BACKOFF_FORGIVE_MS for each end, less the time lived since */
 };
 
 /*
- * A process that lived so long has ended: after how many milliseconds to start the
- * next. 0 the first time and after a long life; then slower each time; never "not at
- * all".
+ * A process that lived so long has ended: after how many milliseconds to start the next.
+ * 0 as long as it lives about a second between its ends: then it served, and somebody
+ * killed it. One that dies sooner again and again is started slower each time, never "not
+ * at all".
  */
 uint64_t backoff_delay_ms(struct backoff *b, uint64_t lived_ms);
 

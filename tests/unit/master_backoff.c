@@ -16,14 +16,16 @@ delays_grow_and_are_forgiven(void **state)
     static const struct {
         uint64_t lived_ms, delay_ms;
     } cases[] = {
-        { 5, 0 },   /* the first time at once */
-        { 5, 250 }, /* then slower */
-        { 5, 500 },
-        { 59999, 1000 }, /* within the first minute */
-        { 5, 2000 },
-        { 60000, 0 }, /* a healthy life: as if nothing had been */
-        { 5, 250 },
-        { 5, 500 },
+        { 0, 0 }, /* the first ones at once */
+        { 0, 0 },
+        { 0, 0 },
+        { 0, 0 },
+        { 0, 0 },
+        { 0, 250 }, /* then slower */
+        { 0, 500 },
+        { 0, 1000 },
+        { 1000, 1000 }, /* a second of life makes up for one end */
+        { 2000, 500 },
         { 0, 1000 },
         { 0, 2000 },
         { 0, 4000 },
@@ -31,8 +33,11 @@ delays_grow_and_are_forgiven(void **state)
         { 0, 16000 },
         { 0, 30000 },
         { 0, 30000 }, /* and never slower than that */
+        { 9000, 0 },
+        { 1000, 0 }, /* killed every second: always at once */
+        { 1000, 0 },
+        { 1000, 0 },
         { 3600000, 0 },
-        { 0, 250 },
     };
     struct backoff b = { 0 };
 

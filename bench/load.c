@@ -515,7 +515,13 @@ main(int argc, char **argv)
     SSL_CTX_set_verify(load.ctx, SSL_VERIFY_NONE, NULL); /* a test's own certificate */
     load.client = mem_zalloc((size_t)load.n * sizeof *load.client);
     load.epoll_fd = epoll_create1(0);
-    while (load.n_online < load.n) {
+    for (uint64_t progress_us = clock_us(), n = 0; load.n_online < load.n;) {
+        if ((uint64_t)load.n_online != n) {
+            n = (uint64_t)load.n_online;
+            progress_us = clock_us();
+        }
+        if (clock_us() - progress_us > 30000000)
+            die("nobody more has come online for half a minute");
         while (load.n_connecting < 64 && load.next < load.n)
             client_open(load.next++);
         turn(1000);

@@ -34,7 +34,8 @@ outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg)
     if (entry_size(&e) <= OUTBOX_SIZE - box->len) {
         at = box->data[box->which] + box->len;
         memcpy(at, &e, sizeof e);
-        memcpy(at + sizeof e, w->frame.p, w->frame.n);
+        if (e.len)
+            memcpy(at + sizeof e, w->frame.p, e.len);
         SET(w, box->len, box->len + entry_size(&e));
     } else {
         log_error(NULL, "the outbox is full: a frame %s would not survive this process",

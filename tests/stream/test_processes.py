@@ -113,26 +113,26 @@ def test_last_words(make_server, sig, words):
 
 
 def test_a_process_that_keeps_dying_is_started_more_slowly(make_server):
-    """Never given up, never in a tight circle"""
+    """Never given up, never in a tight circle: some ends are free, then there is a delay"""
     server = make_server(workers=2)
-    began = time.monotonic()
     pauses = []
-    for _ in range(4):
+    while len(pauses) < 40 and (not pauses or pauses[-1] < 0.25):
         old = one(server, "auth")
         os.kill(old["pid"], signal.SIGKILL)
         killed = time.monotonic()
         wait_restarted(server, "auth", old["pid"])
         pauses.append(time.monotonic() - killed)
-    assert one(server, "auth")["restarts"] == 4
-    assert pauses[-1] > pauses[0], pauses
-    assert time.monotonic() - began < 60
+    assert one(server, "auth")["restarts"] == len(pauses)
+    assert len(pauses) > 3, "a delay too soon"
+    assert pauses[-1] >= 0.25, pauses
+    assert "auth is started again in 0.25 seconds" in server.log()
 
 
 def test_readiness_needs_every_process(make_server):
     """stanzactl status: exit 1 while a process is missing"""
     server = make_server(workers=1)
     seen = set()
-    for _ in range(3):
+    for _ in range(40):
         old = one(server, "router")
         os.kill(old["pid"], signal.SIGKILL)
 
@@ -142,6 +142,8 @@ def test_readiness_needs_every_process(make_server):
                 p["pid"] != old["pid"] and p["role"] == "router" for p in server.processes())
         wait.until(status, "the router to be missed or replaced", pause=0)
         server.wait_ready()
+        if 1 in seen:
+            break
     assert 1 in seen
 
 

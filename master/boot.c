@@ -57,26 +57,56 @@ send_shm(struct child *c, enum shm_kind kind, ipc_addr owner, bool writable,
     send_fd(c, IPC_SHM, &m, fd);
 }
 
+static bool
+is_file_below(const struct conf_sql *sql, const char *dir)
+{
+    struct str rest = sql->database;
+
+    if (sql->type != CONF_SQL_SQLITE || !str_starts(rest, str_from(dir)))
+        return false;
+    rest.p += strlen(dir);
+    rest.n -= strlen(dir);
+    return rest.n > 1 && rest.p[0] == '/' && !memmem(rest.p, rest.n, "..", 2);
+}
+
+bool
+boot_sql_is_confined(const struct master *m, const struct conf *conf)
+{
+    char *dir = home_file(&m->home, "sqlite");
+    bool confined = m->home.is_root;
+
+    for (size_t i = 0; i < conf->n_hosts && confined; i++) {
+        const struct conf_host *host = &conf->hosts[i];
+
+        confined = is_file_below(conf_host_db(host, host->default_db), dir);
+        for (size_t k = 0; k < host->n_auth_methods && confined; k++)
+            confined = is_file_below(conf_host_auth_db(host, k), dir);
+    }
+    mem_free(&dir);
+    return confined;
+}
+
 static void
 send_boot(struct child *c)
 {
     struct master *m = c->master;
-    char *empty = home_file(&m->home, "empty");
-    /* The sql process opens files and resolves names for as long as it lives. */
-    bool confined = m->home.is_root && c->role != PROC_SQL;
+    /* A sql process that connects to databases needs sockets and the resolver's files. */
+    bool confined = c->role == PROC_SQL ? boot_sql_is_confined(m, m->conf)
+                                        : m->home.is_root;
+    char *root = home_file(&m->home, c->role == PROC_SQL ? "sqlite" : "empty");
     struct ipc_boot boot = { .role = (uint8_t)c->role,
         .slot = (uint16_t)c->slot,
         .n_workers = (uint16_t)m->n_workers,
         .starts = c->starts,
         .uid = m->home.uid,
         .gid = m->home.gid,
-        .chroot_dir = confined ? str_from(empty) : STR_NULL,
+        .chroot_dir = confined ? str_from(root) : STR_NULL,
         .instance = str_from(m->instance),
         .home = str_from(m->home.path),
         .secret = { m->home.secret, sizeof m->home.secret } };
 
     post_send(m->post, c->addr, IPC_BOOT, &boot);
-    mem_free(&empty);
+    mem_free(&root);
 }
 
 void

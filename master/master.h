@@ -132,6 +132,8 @@ void child_reap(struct child *c); /* looks whether it has ended */
 
 /* boot.c: what a new process is given. */
 void boot_send(struct child *c);
+/* All databases are files of ours: the sql process then sees nothing but them. */
+bool boot_sql_is_confined(const struct master *m, const struct conf *conf);
 int boot_send_conf(struct child *c, struct buf *certs); /* CONF, and CERTS to workers */
 void boot_send_log(struct child *c);
 void boot_send_listener(struct child *c, unsigned index);

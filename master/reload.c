@@ -140,9 +140,21 @@ send_conf(struct master *m)
     buf_fini(&problems);
 }
 
+/* Its databases have moved into its root directory or out of it: that takes a new one. */
+static void
+sql_replace(struct master *m)
+{
+    for (unsigned i = 0; i < m->n_children; i++) {
+        if (m->child[i].role == PROC_SQL)
+            child_replace(&m->child[i]);
+    }
+}
+
 static void
 begin(struct master *m, struct conf *conf)
 {
+    bool confined = boot_sql_is_confined(m, m->conf);
+
     daemon_notify("RELOADING=1");
     conf_free(&m->conf);
     m->conf = conf;
@@ -150,6 +162,8 @@ begin(struct master *m, struct conf *conf)
     /* Closed ones by their old index, RELOAD, then the new ones: see ipc.def. */
     listeners_commit(m->listeners, on_listener_close, send_reload, on_listener_open, m);
     master_log_changed(m);
+    if (boot_sql_is_confined(m, conf) != confined)
+        sql_replace(m);
     m->reload.timer.fn = on_patience_ends;
     loop_timer_set(m->loop, &m->reload.timer, PATIENCE_MS);
     if (m->reload.n_pending == 0)

@@ -470,6 +470,7 @@ proc_serve(struct proc *p)
         if (r < 0)
             return r;
     }
+    p->has_root = sandbox_has_root(&p->sandbox);
     r = sandbox_enter(&p->sandbox, &missing);
     if (r < 0)
         log_critical(NULL, "cannot confine this process: %s", strerror(-r));

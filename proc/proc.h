@@ -72,6 +72,7 @@ struct proc {
     /* The runtime's own. */
     struct conf_loader loader; /* as it was given, with the service's directory */
     struct sandbox sandbox;
+    bool has_root; /* sandbox.chroot_dir is our root directory from start() on */
     bool going;   /* GO came: the boot is over */
     bool serving; /* the role has started: its functions may be called */
     struct zone status_zone;

@@ -31,6 +31,12 @@ missing_add(struct buf *missing, const char *text)
     buf_add_c(missing, text);
 }
 
+bool
+sandbox_has_root(const struct sandbox *sb)
+{
+    return sb->chroot_dir.n > 0 && !SANDBOX_SANITIZED && geteuid() == 0;
+}
+
 static int
 root_change(struct str dir, struct buf *missing)
 {

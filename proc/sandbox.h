@@ -1,6 +1,7 @@
 #ifndef PROC_SANDBOX_H
 #define PROC_SANDBOX_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/buf.h"
@@ -22,6 +23,9 @@ struct sandbox {
     struct str chroot_dir;
 };
 int sandbox_enter(const struct sandbox *sb, struct buf *out_missing);
+
+/* Will sandbox_enter() change the root directory (asked before it does)? */
+bool sandbox_has_root(const struct sandbox *sb);
 
 /*
  * Tries what must not be possible, and writes a line "NAME refused|allowed TEXT" for each:

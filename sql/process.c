@@ -83,6 +83,18 @@ place_find(struct sql_process *process, const struct conf_sql *conf)
     return NULL;
 }
 
+/* Where a database file is, seen from the directory that may have become our root. */
+static struct str
+path_inside(const struct proc *p, struct str path)
+{
+    struct str root = p->sandbox.chroot_dir;
+
+    if (!p->has_root || !str_starts(path, root) || path.n == root.n ||
+            path.p[root.n] != '/')
+        return path;
+    return (struct str){ path.p + root.n, path.n - root.n };
+}
+
 /* The connection for these settings, opened if need be; NULL: no engine for them. */
 static struct place *
 place_get(struct sql_process *process, const struct conf_sql *conf)
@@ -103,6 +115,7 @@ place_get(struct sql_process *process, const struct conf_sql *conf)
     else
         snprintf(place->name, sizeof place->name, "%.*s", STR_ARG(conf->database));
     settings_of(conf, &settings);
+    settings.database = path_inside(process->p, settings.database);
     place->db = sql_db_open(process->p->loop, &settings, place->name);
     list_add(&process->places, &place->node);
     return place;

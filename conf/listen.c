@@ -176,7 +176,7 @@ bind_unix_mode(
         bool owner = str_eq_c(c->key->text, "owner");
 
         if (str_eq_c(c->key->text, "mode")) {
-            if (conf_value(b, &mode, "listen->unix_socket->", c, &n) == 0 && n <= 0777)
+            if (conf_value(b, &mode, "listen->unix_socket->", c, &n) == 0)
                 ln->unix_mode = n;
             else
                 r = -EINVAL;

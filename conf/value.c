@@ -257,6 +257,8 @@ value_octal(struct conf_binder *b, const struct conf_option *opt, const char *wh
                     b, opt, where, node, "use the digits 0 to 7, such as 0660");
         n = n * 8 + (uint32_t)(node->text.p[i] - '0');
     }
+    if (n > 0777)
+        return value_fail(b, opt, where, node, "a mode is at most 0777");
     *ret = n;
     return 0;
 }

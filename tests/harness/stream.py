@@ -8,6 +8,7 @@ expect() is strict: the very next element must match, so nothing unexpected goes
 """
 import base64
 import socket
+import ssl
 import time
 
 from . import sasl, tls, wait, xml
@@ -46,6 +47,7 @@ class Stream:
         self.header = self.features = None
         self.events = []
         self.unread = b""
+        self.alert = ""
         self.closed = self.close_notify_seen = self.footer_sent = False
         self.ids = 0
         self.received = b""  # everything since the last stream header was sent
@@ -113,7 +115,7 @@ class Stream:
         """Like send(), for input that the server may refuse before it has read all of it."""
         try:
             self.send(text)
-        except (ConnectionError, TimeoutError, socket.timeout):
+        except OSError:  # ssl.SSLError and socket.timeout among them
             pass
         return self
 
@@ -133,7 +135,12 @@ class Stream:
         """The next bytes of the stream; b"" at its end."""
         while True:
             if self.tls:
-                data = self.tls.read()
+                try:
+                    data = self.tls.read()
+                except ssl.SSLError as e:
+                    self.alert = str(e).upper().replace(" ", "_")
+                    self.closed = True
+                    return b""
                 if data is not None:
                     if data == b"":
                         self.close_notify_seen = True
@@ -375,10 +382,15 @@ class Stream:
                 if not self.footer_sent:
                     self.footer_sent = True
                     self.send_unless_cut("</stream:stream>")
-                while self.next_event()[0] not in ("close", "end"):
-                    pass
+                self._drain()
         finally:
             self.abort()
+
+    def _drain(self):
+        """Up to the server's closing tag. Bytes, as this may be the middle of a restart."""
+        seen, end = self.unread, time.monotonic() + self.patience
+        while not self.closed and b"</stream:stream>" not in seen:
+            seen = seen[-20:] + self.read_some(end)
 
     def abort(self):
         """Ends the TCP connection without a word."""

@@ -1,11 +1,15 @@
 """TLS: RFC 6120, section 5; RFC 7590; XEP-0368"""
+import base64
+import socket
 import ssl
 import subprocess
+import time
 
 import pytest
 
 from harness import certs, wait, xml
 from harness.stream import Closed
+from harness.tls import SClient
 
 V = ssl.TLSVersion
 
@@ -59,11 +63,10 @@ def test_alpn_for_something_else_is_refused(server):
 def test_no_plain_text_on_the_tls_port(server):
     """XEP-0368: TLS from the first byte"""
     juliet = server.stream(mode="direct")
-    import socket
     juliet.sock = socket.create_connection(("127.0.0.1", server.port_tls), wait.PATIENCE)
     juliet.restart()
     juliet.send(juliet.header_text())
-    end = __import__("time").monotonic() + wait.PATIENCE
+    end = time.monotonic() + wait.PATIENCE
     data = b""
     while True:
         piece = juliet._recv(end)
@@ -191,6 +194,7 @@ def test_a_broken_record_ends_the_connection(server):
     juliet.send_raw(b"\x17\x03\x03\x00\x20" + b"\0" * 32)
     while juliet.next_event()[0] not in ("end", "close"):
         pass
+    assert "BAD_RECORD_MAC" in juliet.alert
     romeo = server.stream("romeo").login()
     romeo.ping()
 
@@ -201,6 +205,7 @@ def test_a_record_that_is_too_long(server):
     juliet.send_raw(b"\x17\x03\x03\xff\xff" + b"\0" * 1000)
     while juliet.next_event()[0] not in ("end", "close"):
         pass
+    assert "RECORD_OVERFLOW" in juliet.alert
 
 
 def test_garbage_instead_of_a_handshake(server):
@@ -213,44 +218,29 @@ def test_garbage_instead_of_a_handshake(server):
         pass
 
 
+def login_by_openssl(client, romeo, account):
+    header = romeo.header_text().replace("<?xml version='1.0'?>", "")
+    plain = base64.b64encode(f"\0{account.user}\0{account.password}".encode()).decode()
+    client.say(header, "</stream:features>")
+    client.say(f"<auth xmlns='{xml.NS_SASL}' mechanism='PLAIN'>{plain}</auth>", "<success")
+    client.say(header, "</stream:features>")
+    client.say(f"<iq type='set' id='b'><bind xmlns='{xml.NS_BIND}'/></iq>", "</iq>")
+
+
+def ping(i):
+    return f"<iq type='get' id='{i}'><ping xmlns='urn:xmpp:ping'/></iq>"
+
+
 def test_key_update(server):
     """RFC 8446, 4.6.3: new keys in both directions, asked for by the client"""
     romeo = server.stream("romeo").login(until="online")
     juliet = server.account("juliet")
-    p = subprocess.Popen(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port_tls}", "-tls1_3", "-quiet",
-         "-no_ign_eof", "-servername", "example.net"],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
-    try:
-        seen = b""
-
-        def say(text, answer):
-            nonlocal seen
-            p.stdin.write(text.encode() + b"\n")
-            while answer not in seen:
-                piece = p.stdout.read(65536)
-                assert piece, seen
-                seen += piece
-            seen = b""
-
-        import base64
-        header = romeo.header_text().replace("<?xml version='1.0'?>", "")
-        say(header, b"</stream:features>")
-        plain = base64.b64encode(f"\0{juliet.user}\0{juliet.password}".encode()).decode()
-        say(f"<auth xmlns='{xml.NS_SASL}' mechanism='PLAIN'>{plain}</auth>", b"<success")
-        say(header, b"</stream:features>")
-        say(f"<iq type='set' id='b'><bind xmlns='{xml.NS_BIND}'/></iq>", b"</iq>")
+    with SClient(server.port_tls, juliet.host, "-tls1_3") as client:
+        login_by_openssl(client, romeo, juliet)
         for i in range(3):
-            # A line of `K` alone sends KeyUpdate and asks the server for one.
-            p.stdin.write(b"K\n")
-            say(f"<message to='{romeo.full}' id='k{i}'/><iq type='get' id='p{i}'>"
-                "<ping xmlns='urn:xmpp:ping'/></iq>", f"p{i}".encode())
+            client.key_update()
+            client.say(f"<message to='{romeo.full}' id='k{i}'/>" + ping(f"p{i}"), f"p{i}")
             romeo.expect(f"<message id='k{i}'/>")
-    finally:
-        p.kill()
-        p.wait()
-        p.stdin.close()
-        p.stdout.close()
 
 
 def test_certificates_are_reloaded(make_server):
@@ -290,31 +280,10 @@ def test_cipher_option(make_server):
 def test_every_suite_of_tls_1_3(server, suite):
     """RFC 8446, B.4: the record layer that we do ourselves knows them all"""
     romeo = server.stream("romeo").login(until="online")
-    account = server.account("juliet")
-    import base64
-    plain = base64.b64encode(f"\0{account.user}\0{account.password}".encode()).decode()
-    header = romeo.header_text().replace("<?xml version='1.0'?>", "")
-    p = subprocess.Popen(
-        ["openssl", "s_client", "-connect", f"127.0.0.1:{server.port_tls}", "-tls1_3", "-quiet",
-         "-no_ign_eof", "-servername", "example.net", "-ciphersuites", suite],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, bufsize=0)
-    try:
-        for text, answer in (
-                (header, b"</stream:features>"),
-                (f"<auth xmlns='{xml.NS_SASL}' mechanism='PLAIN'>{plain}</auth>", b"<success"),
-                (header, b"</stream:features>"),
-                (f"<iq type='set' id='b'><bind xmlns='{xml.NS_BIND}'/></iq>", b"</iq>"),
-                (f"<message to='{romeo.full}'><body>{'y' * 40000}</body></message>"
-                 "<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>", b"</iq>")):
-            p.stdin.write(text.encode() + b"\n")
-            seen = b""
-            while answer not in seen and b"'p'" not in seen and b'"p"' not in seen:
-                piece = p.stdout.read(65536)
-                assert piece, seen
-                seen += piece
-        romeo.expect(f"<message><body>{'y' * 40000}</body></message>")
-    finally:
-        p.kill()
-        p.wait()
-        p.stdin.close()
-        p.stdout.close()
+    juliet = server.account("juliet")
+    with SClient(server.port_tls, juliet.host, "-tls1_3", "-ciphersuites", suite) as client:
+        login_by_openssl(client, romeo, juliet)
+        text = "y" * 40000
+        client.say(f"<message to='{romeo.full}'><body>{text}</body></message>" + ping("p"),
+                   "id='p'", 'id="p"')
+        romeo.expect(f"<message><body>{text}</body></message>")

@@ -37,6 +37,7 @@ struct loop {
     } class[LOOP_CLASSES];
     struct loop_timer **timer; /* from 1 */
     size_t n_timers, timers_size;
+    uint64_t turn;
     struct list turn_end;
     struct signal_handler signal[SIGNALS];
     struct loop_io signal_io;
@@ -142,6 +143,7 @@ void
 loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ms)
 {
     t->at_ms = loop->now_ms + delay_ms;
+    t->turn = loop->turn;
     if (t->place == 0) {
         if (loop->n_timers + 2 > loop->timers_size) {
             loop->timers_size = loop->timers_size ? loop->timers_size * 2 : 16;
@@ -290,6 +292,7 @@ loop_turn_once(struct loop *loop, int wait_ms)
 {
     int n;
 
+    loop->turn++;
     loop->now_ms = clock_ms();
     n = loop_os_wait(loop->os_fd, loop->batch, BATCH_MAX, loop_wait_ms(loop, wait_ms));
     if (n < 0)
@@ -300,7 +303,8 @@ loop_turn_once(struct loop *loop, int wait_ms)
     for (loop->batch_at = 0; loop->batch_at < loop->batch_n;)
         loop_dispatch(loop, loop->batch[loop->batch_at++]);
     loop->batch_n = loop->batch_at = 0;
-    while (loop->n_timers > 0 && loop->timer[1]->at_ms <= loop->now_ms) {
+    while (loop->n_timers > 0 && loop->timer[1]->at_ms <= loop->now_ms &&
+            loop->timer[1]->turn != loop->turn) {
         struct loop_timer *t = loop->timer[1];
 
         loop_timer_cancel(loop, t);

@@ -39,10 +39,15 @@ void loop_set_class(struct loop *loop, unsigned class, loop_class_fn fn, void *a
 int loop_add_fd(struct loop *loop, int fd, unsigned class, uint64_t value);
 void loop_del_fd(struct loop *loop, int fd);
 
-/* A timer is a member of its owner; { 0 } is one that is not set. fn runs once. */
+/*
+ * A timer is a member of its owner; { 0 } is one that is not set. fn runs once, and never
+ * in the turn that the timer was set in: one that sets itself again must not keep a turn
+ * from its end.
+ */
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);
     uint64_t at_ms;
+    uint64_t turn; /* in which it was set */
     size_t place; /* in the loop's heap, from 1; 0: not set */
 };
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ms);

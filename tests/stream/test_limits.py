@@ -116,14 +116,14 @@ def test_an_idle_client(make_server):
 
 
 def test_connections_per_address(make_server):
-    """c2s_connections_per_ip"""
-    server = make_server(workers=2, config={"c2s_connections_per_ip": 3})
+    """c2s_connections_per_ip; each worker counts its own"""
+    server = make_server(workers=1, config={"c2s_connections_per_ip": 3})
     kept = [server.stream().login(until="open") for _ in range(3)]
     more = socket.create_connection(("127.0.0.1", server.port), wait.PATIENCE)
     more.settimeout(wait.PATIENCE)
+    data = b""
     try:
         more.sendall(kept[0].header_text().encode())
-        data = b""
         while True:
             piece = more.recv(4096)
             if not piece:
@@ -181,10 +181,12 @@ def test_a_peer_that_does_not_read_is_cut(make_server):
         juliet.send("".join(
             f"<message to='{deaf}' type='headline'><body>{'x' * 10000}</body></message>"
             for _ in range(50)))
-        juliet.ping()
+        # Once romeo is gone they come back as errors.
+        juliet.send("<iq type='get' id='p' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>")
+        while juliet.next().get("id") != "p":
+            pass
         sent += 50
     romeo.abort()
-    juliet.ping()
     assert server.counter("slow_cut") == 1
 
 
@@ -203,7 +205,7 @@ def test_back_pressure_on_a_client_that_does_not_read_answers(make_server):
     except (TimeoutError, socket.timeout, ConnectionError):
         pass
     else:
-        raise AssertionError("40 MB of requests were taken without an answer read")
+        raise AssertionError("30 MB of requests were taken without an answer read")
     after = server.processes("worker")[0]["memory"]
     assert after - before < 64 * 1024 * 1024, (before, after)
     juliet.abort()

@@ -226,6 +226,7 @@ def test_many_registrations_at_once(any_server):
 def test_the_schema_is_made_once(make_server):
     """A second start applies nothing"""
     server = make_server(workers=1, database="pgsql")
+    server.register("juliet")  # answered when the schema is complete
     before = rows_pgsql(server, "select count(*) from information_schema.tables"
                                 " where table_schema = 'public'")
     server.stop()

@@ -1,6 +1,7 @@
-"""certs.py -- self-signed certificates, one PEM file per set of names, made in the test"""
+"""certs.py -- self-signed certificates for some names and for 127.0.0.1"""
 import datetime
 import hashlib
+import ipaddress
 import os
 
 from cryptography import x509
@@ -20,7 +21,9 @@ def make(path, names, kind="ec", days=30):
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - datetime.timedelta(days=1))
             .not_valid_after(now + datetime.timedelta(days=days))
-            .add_extension(x509.SubjectAlternativeName([x509.DNSName(n) for n in names]), False)
+            .add_extension(x509.SubjectAlternativeName(
+                [x509.DNSName(n) for n in names]
+                + [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False)
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
             .sign(key, hashes.SHA256()))
     pem = cert.public_bytes(serialization.Encoding.PEM)

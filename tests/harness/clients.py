@@ -11,6 +11,7 @@ import os
 import queue
 import re
 import shlex
+import ssl
 import subprocess
 import tempfile
 import threading
@@ -20,10 +21,17 @@ from .server import ROOT
 
 
 class Slixmpp:
-    """In this process, on an event loop of its own."""
+    """
+    In this process, on an event loop of its own.
 
-    def __init__(self, server, account, mechanism="SCRAM-SHA-1"):
-        self.server, self.account, self.mechanism = server, account, mechanism
+    It binds to the channel by tls-unique whatever the version of TLS is, and says `y` when
+    it is told to use no -PLUS (RFC 5802, 6): both must fail on TLS 1.3 with a server that
+    offers -PLUS. So it speaks TLS 1.2 here, unless the server offers none.
+    """
+
+    def __init__(self, server, account, mechanism=None, tls=ssl.TLSVersion.TLSv1_2):
+        self.server, self.account = server, account
+        self.mechanism, self.tls = mechanism, tls
         self.messages = queue.Queue()
         self.online, self.offline = threading.Event(), threading.Event()
         self.problem = None
@@ -40,6 +48,7 @@ class Slixmpp:
             f"{self.account.bare}/slixmpp", self.account.password, sasl_mech=self.mechanism)
         c.loop = self.loop
         c.ca_certs = self.server.cafile
+        c.ssl_context.maximum_version = self.tls
         # It wants a certificate whose common name it knows, and no self-signed leaf.
         c.add_event_handler("ssl_invalid_cert", lambda pem: None)
         c.add_event_handler("session_start", self._started)
@@ -47,7 +56,10 @@ class Slixmpp:
         c.add_event_handler("failed_all_auth", lambda _: self._failed("authentication failed"))
         c.add_event_handler("connection_failed", lambda e: self._failed(f"no connection: {e}"))
         c.add_event_handler("disconnected", lambda _: self.offline.set())
-        c.connect(host="127.0.0.1", port=self.server.port, force_starttls=True)
+        c.dns_service = None
+        # The base class has kept its arguments over the versions.
+        slixmpp.xmlstream.XMLStream.connect(
+            c, "127.0.0.1", self.server.port, force_starttls=True)
 
     def _failed(self, text):
         self.problem = text
@@ -56,6 +68,7 @@ class Slixmpp:
     def _started(self, _):
         self.client.send_presence()
         self.full = self.client.boundjid.full
+        self.mechanism = self.client["feature_mechanisms"].mech.name
         self.online.set()
 
     def start(self):
@@ -88,8 +101,16 @@ class Slixmpp:
         if self.thread.is_alive():
             self.loop.call_soon_threadsafe(lambda: self.client.disconnect())
             assert self.offline.wait(wait.PATIENCE), "slixmpp did not disconnect"
+            self._ask(self._cancel)
             self.loop.call_soon_threadsafe(self.loop.stop)
             self.thread.join(wait.PATIENCE)
+            self.loop.close()
+
+    async def _cancel(self):
+        tasks = asyncio.all_tasks() - {asyncio.current_task()}
+        for t in tasks:
+            t.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 class Xmppjs:

@@ -1,5 +1,6 @@
 """Real clients, each over STARTTLS with SCRAM, in two workers"""
 import itertools
+import ssl
 
 import pytest
 
@@ -76,10 +77,22 @@ def test_two_clients_talk_on_postgresql(strict_pgsql):
 
 
 @pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
-def test_slixmpp_mechanisms(strict, mechanism):
-    """Whichever SCRAM a client prefers"""
+def test_slixmpp_with_channel_binding(strict, mechanism):
+    """By tls-unique, on TLS 1.2"""
     strict.new_test()
-    c = Slixmpp(strict, strict.account("juliet"), mechanism).start()
+    c = Slixmpp(strict, strict.account("juliet"), mechanism + "-PLUS").start()
+    assert c.mechanism == mechanism + "-PLUS"
+    c.stop()
+
+
+@pytest.mark.parametrize("mechanism", ["SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-512"])
+def test_slixmpp_on_tls_1_3(make_server, mechanism):
+    """An administrator may switch off -PLUS for clients that do it wrongly"""
+    server = make_server(workers=1, listen={"starttls_required": True}, config={
+        "disable_sasl_mechanisms": [
+            "PLAIN", "SCRAM-SHA-1-PLUS", "SCRAM-SHA-256-PLUS", "SCRAM-SHA-512-PLUS"]})
+    c = Slixmpp(server, server.account("juliet"), mechanism, ssl.TLSVersion.TLSv1_3).start()
+    assert c.mechanism == mechanism
     c.stop()
 
 

@@ -1,270 +1,25 @@
 /*
- * tls.c -- TLS of client connections, by OpenSSL over memory
- *
- * A context is made per host and listener when it is first needed, because an
- * installation may have thousands of hosts. A reload drops them all; connections keep
- * the one they began with.
+ * tls.c -- TLS of client connections: OpenSSL over memory, until its records are taken over
  */
-#include "worker/tls.h"
+#include "worker/tls_inside.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
-#include <openssl/hmac.h>
-#include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <stdio.h>
 
-#include "base/hash.h"
 #include "base/mem.h"
-#include "worker/certs.h"
 #include "worker/conn.h"
 #include "worker/out.h"
-#include "worker/record.h"
 
-enum { TLS_READ_SIZE = 2048, RECORDS_PER_KEY = 1 << 23 /* AES-GCM: RFC 8446, 5.5 */ };
-
-#define CIPHERS_DEFAULT \
-    "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!eNULL:!PSK:!SRP"
-
-struct tls {
-    SSL *ssl;
-    BIO *in, *out; /* the SSL's */
-    struct worker *worker;
-    struct conn *conn;
-    bool direct;
-    uint8_t client_secret[RECORD_SECRET_MAX], server_secret[RECORD_SECRET_MAX];
-    size_t client_secret_n, server_secret_n;
-};
-
-struct tls_contexts {
-    struct certs *certs;
-    struct arena arena; /* keys of the map */
-    struct map by_key;  /* "listener host" → SSL_CTX */
-    struct map warned;
-};
-
-static const struct conf_host *
-host_of_sni(const struct worker *w, const char *name)
-{
-    struct arena arena;
-    struct str prepared;
-    const struct conf_host *host = NULL;
-
-    arena_init(&arena, 512);
-    if (name && jid_prep_domain(&arena, str_from(name), &prepared) == 0)
-        host = conf_host_find(w->proc->conf, prepared);
-    arena_fini(&arena);
-    return host;
-}
-
-static SSL_CTX *context_for(
-        struct worker *w, const struct conf_host *host, uint16_t listener);
-
-/* SNI comes before anything that depends on the host: the certificate above all. */
-static int
-on_servername(SSL *ssl, int *alert, void *arg)
-{
-    struct tls *t = SSL_get_app_data(ssl);
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    const struct conf_host *host = host_of_sni(t->worker, name);
-    SSL_CTX *ctx;
-
-    (void)alert, (void)arg;
-    if (!host)
-        return SSL_TLSEXT_ERR_NOACK;
-    ctx = context_for(t->worker, host, t->conn->listener);
-    if (ctx)
-        SSL_set_SSL_CTX(ssl, ctx);
-    return SSL_TLSEXT_ERR_OK;
-}
-
-static int
-on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
-        unsigned in_n, void *arg)
-{
-    static const unsigned char ours[] = "\013xmpp-client";
-    struct tls *t = SSL_get_app_data(ssl);
-    unsigned char *chosen;
-
-    (void)arg;
-    if (SSL_select_next_proto(&chosen, out_n, ours, sizeof ours - 1, in, in_n) ==
-            OPENSSL_NPN_NEGOTIATED) {
-        *out = chosen;
-        return SSL_TLSEXT_ERR_OK;
-    }
-    return t->direct ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
-}
-
-static size_t
-unhex(const char *hex, uint8_t *out, size_t size)
-{
-    size_t n = 0;
-    unsigned v;
-
-    while (n < size && sscanf(hex + 2 * n, "%2x", &v) == 1)
-        out[n++] = (uint8_t)v;
-    return n;
-}
-
-/* The secrets under which the records after the handshake are (7.1). */
-static void
-on_keylog(const SSL *ssl, const char *line)
-{
-    struct tls *t = SSL_get_app_data(ssl);
-    const char *hex = strrchr(line, ' ');
-
-    if (!hex)
-        return;
-    if (strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0)
-        t->client_secret_n = unhex(hex + 1, t->client_secret, sizeof t->client_secret);
-    else if (strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0)
-        t->server_secret_n = unhex(hex + 1, t->server_secret, sizeof t->server_secret);
-}
-
-/* The same keys in all workers, and others after each start of the service. */
-static void
-set_ticket_keys(const struct worker *w, SSL_CTX *ctx)
-{
-    unsigned char keys[80];
-    unsigned n = 0;
-
-    for (unsigned char i = 0; i < 2; i++) {
-        char label[64];
-        unsigned char digest[64];
-
-        snprintf(label, sizeof label, "tickets %u %s", i, w->proc->instance);
-        HMAC(EVP_sha512(), w->proc->secret, sizeof w->proc->secret,
-                (const unsigned char *)label, strlen(label), digest, &n);
-        memcpy(keys + 40 * i, digest, 40);
-    }
-    SSL_CTX_set_tlsext_ticket_keys(ctx, keys, sizeof keys);
-    mem_wipe(keys, sizeof keys);
-}
-
-static void
-set_versions(SSL_CTX *ctx, const struct conf_tls *conf)
-{
-    uint32_t no = conf->protocol_options;
-
-    SSL_CTX_set_min_proto_version(ctx,
-            no & CONF_TLS_NO_TLSV1_2 ? TLS1_3_VERSION : TLS1_2_VERSION);
-    if (no & CONF_TLS_NO_TLSV1_3)
-        SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
-    if (no & CONF_TLS_NO_TICKET)
-        SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
-}
-
-static SSL_CTX *
-context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
-{
-    const struct conf_listener *ln = &w->proc->conf->listeners[listener];
-    struct conf_tls conf = conf_tls_for(host, ln);
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
-    struct arena arena;
-    struct str ascii = host->name;
-    const char *ciphers = conf.ciphers.n ? conf.ciphers.p : CIPHERS_DEFAULT;
-    bool fits = false;
-    int r;
-
-    set_versions(ctx, &conf);
-    if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1) {
-        log_error(NULL, "ciphers \"%s\" name nothing that OpenSSL knows; using the default",
-                ciphers);
-        SSL_CTX_set_cipher_list(ctx, CIPHERS_DEFAULT);
-    }
-    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
-                                  SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"stanzad", 7);
-    SSL_CTX_set_num_tickets(ctx, 1);
-    if (w->proc->conf->tls_takeover)
-        SSL_CTX_set_keylog_callback(ctx, on_keylog);
-    set_ticket_keys(w, ctx);
-    SSL_CTX_set_tlsext_servername_callback(ctx, on_servername);
-    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
-    arena_init(&arena, 512);
-    jid_domain_ascii(&arena, host->name, &ascii);
-    ascii = str_dup(&arena, ascii);
-    r = certs_use(w->tls->certs, ctx, ascii.p, &fits);
-    if (r == 0 && !fits && !map_get(&w->tls->warned, host->name)) {
-        map_set(&w->tls->warned, str_dup(&w->tls->arena, host->name), w);
-        log_warning(NULL, "no valid certificate names %s; using %s: add one to certfiles",
-                ascii.p, certs_describe(w->tls->certs, ascii.p));
-    }
-    arena_fini(&arena);
-    ERR_clear_error();
-    if (r < 0) {
-        SSL_CTX_free(ctx);
-        return NULL;
-    }
-    return ctx;
-}
-
-static SSL_CTX *
-context_for(struct worker *w, const struct conf_host *host, uint16_t listener)
-{
-    char text[64];
-    struct buf key = { 0 };
-    SSL_CTX *ctx;
-
-    if (listener >= w->proc->conf->n_listeners)
-        listener = 0;
-    snprintf(text, sizeof text, "%u ", listener);
-    buf_add_c(&key, text);
-    buf_add_str(&key, host->name);
-    ctx = map_get(&w->tls->by_key, buf_str(&key));
-    if (!ctx) {
-        ctx = context_new(w, host, listener);
-        if (ctx)
-            map_set(&w->tls->by_key, str_dup(&w->tls->arena, buf_str(&key)), ctx);
-    }
-    buf_fini(&key);
-    return ctx;
-}
-
-void
-tls_contexts_load(struct worker *w)
-{
-    struct str pem = { w->proc->certs, w->proc->certs_size };
-
-    tls_contexts_free(w);
-    w->tls = mem_zalloc(sizeof *w->tls);
-    arena_init(&w->tls->arena, 4096);
-    w->tls->certs = certs_load(pem);
-}
-
-void
-tls_contexts_free(struct worker *w)
-{
-    struct map_entry *e;
-    size_t at = 0;
-
-    if (!w->tls)
-        return;
-    while ((e = map_next(&w->tls->by_key, &at)))
-        SSL_CTX_free(e->value);
-    map_fini(&w->tls->by_key);
-    map_fini(&w->tls->warned);
-    certs_free(&w->tls->certs);
-    arena_fini(&w->tls->arena);
-    mem_free(&w->tls);
-}
-
-bool
-tls_available(const struct worker *w)
-{
-    return w->tls && certs_count(w->tls->certs) > 0;
-}
+enum { TLS_READ_SIZE = 2048 };
 
 int
 tls_begin(struct worker *w, struct conn *c, const struct conf_host *host, bool direct)
 {
     struct live *l = live_of(w, c);
     SSL_CTX *ctx =
-            context_for(w, host ? host : &w->proc->conf->hosts[0], c->listener);
+            tls_context_for(w, host ? host : &w->proc->conf->hosts[0], c->listener);
     struct tls *t;
 
     if (!ctx)
@@ -340,60 +95,6 @@ tls_take_input(struct worker *w, struct conn *c)
     return true;
 }
 
-static void bindings_read(SSL *ssl, struct tls_bindings *ret_cb);
-
-/* What the client sent behind its Finished, unread by OpenSSL, is ours to open. */
-static void
-take_back_input(struct worker *w, struct conn *c, struct tls *t)
-{
-    char *p;
-    long n = BIO_get_mem_data(t->in, &p);
-    struct chunk *k;
-
-    if (n <= 0)
-        return;
-    k = slot_alloc(w, sizeof *k + (size_t)n);
-    k->next = NULL;
-    k->size = (uint32_t)(slab_size(w->slab, k) - sizeof *k);
-    k->len = (uint32_t)n;
-    memcpy(k->data, p, (size_t)n);
-    SET(w, c->in, k);
-    SET(w, c->in_done, 0);
-}
-
-/*
- * Takes the record layer over. The records that OpenSSL wrote after the client's Finished
- * are session tickets: they were the first ones under the server's traffic keys.
- */
-static void
-take_over(struct worker *w, struct conn *c, struct live *l, unsigned tickets)
-{
-    struct tls *t = l->tls;
-    enum record_cipher cipher;
-    struct tls_state *st;
-    uint8_t secret_size;
-
-    if (!w->proc->conf->tls_takeover || SSL_version(t->ssl) != TLS1_3_VERSION ||
-            record_cipher_from(SSL_get_cipher(t->ssl), &cipher, &secret_size) < 0 ||
-            t->client_secret_n != secret_size || t->server_secret_n != secret_size ||
-            SSL_pending(t->ssl) > 0)
-        return;
-    st = slot_alloc(w, sizeof *st);
-    memset(st, 0, sizeof *st);
-    st->cipher = (uint8_t)cipher;
-    st->secret_size = secret_size;
-    if (record_half_init(st, &st->rd, t->client_secret, 0) < 0 ||
-            record_half_init(st, &st->wr, t->server_secret, tickets) < 0) {
-        slab_free(w->slab, st);
-        return;
-    }
-    take_back_input(w, c, t);
-    SET(w, c->bindings, slot_alloc(w, sizeof *c->bindings));
-    bindings_read(t->ssl, c->bindings);
-    SET(w, c->tls_state, st);
-    tls_free(&l->tls);
-}
-
 int
 tls_handshake(struct worker *w, struct conn *c)
 {
@@ -404,7 +105,7 @@ tls_handshake(struct worker *w, struct conn *c)
 
     if (r == 1) {
         SET(w, c->tls, SSL_version(t->ssl) == TLS1_3_VERSION ? CONN_TLS13 : CONN_TLS12);
-        take_over(w, c, l, records);
+        tls_own_take_over(w, c, records);
         return 1;
     }
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
@@ -416,134 +117,11 @@ tls_handshake(struct worker *w, struct conn *c)
     return -EPROTO;
 }
 
-static struct str
-next_record(const struct conn *c)
-{
-    struct str in = STR_NULL;
-    int n;
-
-    if (c->in)
-        in = (struct str){ c->in->data + c->in_done, c->in->len - c->in_done };
-    n = record_length(in);
-    if (n == 0 || (n > 0 && (size_t)n > in.n))
-        return STR_NULL;
-    return (struct str){ in.p, n < 0 ? 0 : (size_t)n };
-}
-
 size_t
 tls_next_size(struct worker *w, struct conn *c)
 {
-    struct str record;
-
     (void)w;
-    if (!c->tls_state)
-        return TLS_READ_SIZE;
-    record = next_record(c);
-    return record.p ? record.n + 1 : 0; /* broken ones too: tls_open() will say so */
-}
-
-static int
-seal(struct worker *w, struct conn *c, enum record_type type, const void *p, size_t n)
-{
-    struct tls_state *st = c->tls_state;
-    char *at = out_wire_room(w, c, n + RECORD_OVERHEAD);
-    int len = record_seal(st, &st->wr, type, p, n, at);
-
-    if (len < 0)
-        return -EPROTO;
-    SET(w, st->wr.sequence, st->wr.sequence + 1);
-    out_wire_added(w, c, (size_t)len);
-    return 0;
-}
-
-/* The keys of a direction are replaced as a whole: by another state of the record layer. */
-static int
-update_keys(struct worker *w, struct conn *c, bool reading)
-{
-    struct tls_state *st = slot_alloc(w, sizeof *st), *old = c->tls_state;
-
-    *st = *old;
-    if (record_half_update(st, reading ? &st->rd : &st->wr) < 0) {
-        slab_free(w->slab, st);
-        return -EPROTO;
-    }
-    SET(w, c->tls_state, st);
-    slot_free(w, old);
-    return 0;
-}
-
-static int
-send_key_update(struct worker *w, struct conn *c)
-{
-    static const uint8_t message[5] = { 24, 0, 0, 1, 0 };
-    int r = seal(w, c, RECORD_HANDSHAKE, message, sizeof message);
-
-    return r < 0 ? r : update_keys(w, c, false);
-}
-
-static int
-fatal(struct worker *w, struct conn *c, uint8_t description)
-{
-    uint8_t alert[2] = { 2, description };
-
-    seal(w, c, RECORD_ALERT, alert, sizeof alert);
-    return -EPROTO;
-}
-
-/* 4.6.3: the only handshake message a client may send now, alone in its record. */
-static int
-on_key_update(struct worker *w, struct conn *c, const uint8_t *p, size_t n)
-{
-    int r;
-
-    if (n != 5 || p[0] != 24 || p[1] || p[2] || p[3] != 1)
-        return fatal(w, c, 10 /* unexpected_message */);
-    if (p[4] > 1)
-        return fatal(w, c, 47 /* illegal_parameter */);
-    r = update_keys(w, c, true);
-    if (r == 0 && p[4] == 1)
-        r = send_key_update(w, c);
-    return r;
-}
-
-static int
-on_alert(const uint8_t *p, size_t n)
-{
-    enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90 };
-
-    if (n != 2)
-        return -EPROTO;
-    return p[1] == CLOSE_NOTIFY ? -EPIPE : p[1] == USER_CANCELED ? 0 : -EPROTO;
-}
-
-static int
-open_own(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
-{
-    struct tls_state *st = c->tls_state;
-    struct str record = next_record(c);
-    uint8_t type = 0;
-    int len;
-
-    if (!record.p)
-        return 0;
-    if (record.n == 0)
-        return fatal(w, c, 10);
-    assert(n >= record.n);
-    len = record_open(st, &st->rd, record, ret_bytes, &type);
-    if (len < 0)
-        return fatal(w, c, 20 /* bad_record_mac */);
-    SET(w, st->rd.sequence, st->rd.sequence + 1);
-    SET(w, c->in_done, c->in_done + (uint32_t)record.n);
-    switch (type) {
-    case RECORD_DATA:
-        return len;
-    case RECORD_HANDSHAKE:
-        return on_key_update(w, c, (uint8_t *)ret_bytes, (size_t)len);
-    case RECORD_ALERT:
-        return on_alert((uint8_t *)ret_bytes, (size_t)len);
-    default:
-        return fatal(w, c, 10);
-    }
+    return c->tls_state ? tls_own_next_size(c) : TLS_READ_SIZE;
 }
 
 int
@@ -553,7 +131,7 @@ tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
     int r, e;
 
     if (c->tls_state)
-        return open_own(w, c, ret_bytes, n);
+        return tls_own_open(w, c, ret_bytes, n);
     if (!t)
         return -EPROTO;
     r = SSL_read(t->ssl, ret_bytes, n > INT32_MAX ? INT32_MAX : (int)n);
@@ -567,31 +145,13 @@ tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
     return e == SSL_ERROR_ZERO_RETURN ? -EPIPE : -EPROTO;
 }
 
-static int
-seal_own(struct worker *w, struct conn *c, struct str bytes)
-{
-    int r = 0;
-
-    while (bytes.n > 0 && r == 0) {
-        size_t n = bytes.n < RECORD_PLAIN_MAX ? bytes.n : RECORD_PLAIN_MAX;
-
-        if (c->tls_state->wr.sequence >= RECORDS_PER_KEY) /* 5.5 */
-            r = send_key_update(w, c);
-        if (r == 0)
-            r = seal(w, c, RECORD_DATA, bytes.p, n);
-        bytes.p += n;
-        bytes.n -= n;
-    }
-    return r;
-}
-
 int
 tls_seal(struct worker *w, struct conn *c, struct str bytes)
 {
     struct tls *t = live_of(w, c)->tls;
 
     if (c->tls_state)
-        return seal_own(w, c, bytes);
+        return tls_own_seal(w, c, bytes);
     while (bytes.n > 0) {
         int r = t ? SSL_write(t->ssl, bytes.p, (int)bytes.n) : -1;
 
@@ -609,11 +169,10 @@ tls_seal(struct worker *w, struct conn *c, struct str bytes)
 void
 tls_close(struct worker *w, struct conn *c)
 {
-    static const uint8_t close_notify[2] = { 1, 0 };
     struct tls *t = live_of(w, c)->tls;
 
     if (c->tls_state) {
-        seal(w, c, RECORD_ALERT, close_notify, sizeof close_notify);
+        tls_own_close(w, c);
     } else if (t) {
         SSL_shutdown(t->ssl);
         ERR_clear_error();
@@ -637,8 +196,8 @@ endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
     return X509_digest(cert, md, (unsigned char *)ret_digest, &n) == 1 ? n : 0;
 }
 
-static void
-bindings_read(SSL *ssl, struct tls_bindings *ret_cb)
+void
+tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb)
 {
     *ret_cb = (struct tls_bindings){ 0 };
     ret_cb->endpoint_n = endpoint_digest(ssl, ret_cb->endpoint);
@@ -667,7 +226,7 @@ tls_get_bindings(struct worker *w, struct conn *c, struct tls_bindings *ret_cb)
     if (c->bindings)
         *ret_cb = *c->bindings;
     else if (t)
-        bindings_read(t->ssl, ret_cb);
+        tls_read_bindings(t->ssl, ret_cb);
 }
 
 const char *

@@ -1,0 +1,123 @@
+/*
+ * tick.c -- once a second: whose time has run out?
+ *
+ * Deadlines are seconds in the heap part of each connection and are looked at one after
+ * the other: that costs an idle connection a few nanoseconds a second and no timer.
+ */
+#include "worker/tick.h"
+
+#include "base/mem.h"
+#include "worker/c2s.h"
+#include "worker/conn.h"
+#include "worker/in.h"
+#include "worker/session.h"
+
+enum { TICK_MS = 1000, PING_TIMEOUT_S = 32 };
+
+/* The time of the connection's state has run out. */
+static void
+on_deadline(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    l->deadline_s = 0;
+    proc_count(w->proc, COUNTER_C2S_TIMEOUT, 1);
+    if (c->state == STREAM_CLOSING) {
+        conn_close(w, c, "the client did not close its side");
+        return;
+    }
+    log_info(conn_ctx(w, c), "timeout in state %s",
+            stream_state_name((enum stream_state)c->state));
+    worker_begin(w, c);
+    stream_fail(w, c, STREAM_ERROR_CONNECTION_TIMEOUT, NULL);
+    worker_commit(w);
+}
+
+static void
+check_idle(struct worker *w, struct conn *c, struct live *l)
+{
+    uint64_t idle_ms = (uint64_t)(w->now_s - l->last_rx_s) * 1000;
+    const struct ping_policy *ping;
+
+    if (idle_ms > w->proc->conf->c2s_idle_timeout_ms) {
+        on_deadline(w, c);
+        return;
+    }
+    if (!l->host)
+        return;
+    ping = &w->ping[l->host - w->proc->conf->hosts];
+    if (!ping->send)
+        return;
+    if (!(l->flags & LIVE_PINGED) && idle_ms / 1000 >= ping->interval_s) {
+        worker_begin(w, c);
+        iq_ping(w, c);
+        worker_commit(w);
+        l->flags |= LIVE_PINGED;
+    } else if (l->flags & LIVE_PINGED && ping->kill &&
+            idle_ms / 1000 >= ping->interval_s + ping->timeout_s) {
+        on_deadline(w, c);
+    }
+}
+
+static void
+on_tick(struct loop_timer *t)
+{
+    struct worker *w = container_of(t, struct worker, tick_timer);
+
+    w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
+    for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
+        struct conn *c = &w->conns[i];
+        struct live *l;
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
+            continue;
+        l = live_of(w, c);
+        if (l->deadline_s && w->now_s >= l->deadline_s) {
+            on_deadline(w, c);
+        } else if (l->out_deadline_s && w->now_s >= l->out_deadline_s) {
+            proc_count(w->proc, COUNTER_SLOW_CUT, 1);
+            log_info(conn_ctx(w, c), "cut: the client takes nothing");
+            conn_close(w, c, "the client takes nothing");
+        } else if (l->answer_s && w->now_s >= l->answer_s) {
+            l->answer_s = 0;
+            worker_begin(w, c);
+            if (c->state == STREAM_SASL_WAIT)
+                sasl_on_timeout(w, c);
+            worker_commit(w);
+            in_resume(w, c);
+        } else if (c->state == STREAM_OPEN) {
+            check_idle(w, c, l);
+        }
+    }
+    loop_timer_set(w->loop, t, TICK_MS);
+}
+
+void
+tick_load(struct worker *w)
+{
+    const struct conf *conf = w->proc->conf;
+
+    mem_free_p(w->ping);
+    w->ping = mem_zalloc(conf->n_hosts * sizeof *w->ping);
+    for (size_t i = 0; i < conf->n_hosts; i++) {
+        const struct conf_module *m = conf_module_find(&conf->hosts[i], STR("mod_ping"));
+        struct ping_policy *p = &w->ping[i];
+        uint64_t ack_ms;
+
+        if (!m)
+            continue;
+        ack_ms = conf_module_time_ms(m, "ping_ack_timeout");
+        p->send = conf_module_bool(m, "send_pings");
+        p->kill = str_eq(conf_module_text(m, "timeout_action"), STR("kill"));
+        p->interval_s = (uint32_t)(conf_module_time_ms(m, "ping_interval") / 1000);
+        p->timeout_s = ack_ms && ack_ms != CONF_INFINITY ? (uint32_t)(ack_ms / 1000)
+                                                         : PING_TIMEOUT_S;
+    }
+}
+
+void
+tick_begin(struct worker *w)
+{
+    w->tick_timer.fn = on_tick;
+    loop_timer_set(w->loop, &w->tick_timer, TICK_MS);
+}

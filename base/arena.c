@@ -2,8 +2,8 @@
  * arena.c -- memory with one lifetime
  *
  * Chunks are chained newest first. A request larger than a chunk gets a chunk of its
- * own. A reset keeps only the oldest chunk of the normal size, so that an arena that once
- * held something huge does not keep it for ever.
+ * own. A reset keeps only the oldest chunk of the normal size, so that an arena that
+ * once held something huge does not keep it for ever.
  */
 #include "base/arena.h"
 

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* Bytes on the heap that grow. { 0 } is an empty buf. Always terminated once written. */
+/* Bytes on the heap that grow. { 0 } is an empty buf. Always terminated once written.
+ */
 struct buf {
     char *p;
     size_t n, size;
@@ -25,7 +26,8 @@ void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_c(struct buf *b, const char *cstr);
 void buf_add_char(struct buf *b, char c);
-void buf_addf(struct buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+void buf_addf(struct buf *b, const char *fmt, ...)
+        __attribute__((format(printf, 2, 3)));
 void buf_vaddf(struct buf *b, const char *fmt, va_list ap)
         __attribute__((format(printf, 2, 0)));
 

@@ -42,5 +42,6 @@ clock_text(uint64_t wall_us, char ret_text[CLOCK_TEXT_SIZE])
 
     gmtime_r(&s, &tm);
     n = strftime(ret_text, CLOCK_TEXT_SIZE, "%Y-%m-%dT%H:%M:%S", &tm);
-    snprintf(ret_text + n, CLOCK_TEXT_SIZE - n, ".%06uZ", (unsigned)(wall_us % 1000000));
+    snprintf(
+            ret_text + n, CLOCK_TEXT_SIZE - n, ".%06uZ", (unsigned)(wall_us % 1000000));
 }

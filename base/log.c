@@ -36,7 +36,8 @@ log_level_name(enum log_level level)
 int
 log_level_from(struct str name, enum log_level *ret_level)
 {
-    /* The numbers of old ejabberd files: none, critical, error, warning, info, debug. */
+    /* The numbers of old ejabberd files: none, critical, error, warning, info, debug.
+     */
     static const enum log_level old[] = { LOG_LEVEL_NONE, LOG_LEVEL_CRITICAL,
         LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };
 
@@ -146,14 +147,15 @@ add_fields(struct buf *b, const struct log_ctx *ctx)
 }
 
 static void
-log_line(struct buf *b, enum log_level level, const struct log_ctx *ctx, struct str text)
+log_line(
+        struct buf *b, enum log_level level, const struct log_ctx *ctx, struct str text)
 {
     char now[CLOCK_TEXT_SIZE];
 
     clock_text(clock_wall_us(), now);
     if (logger.json) {
-        buf_addf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"text\":\"", now,
-                log_level_name(level), logger.process);
+        buf_addf(b, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"text\":\"",
+                now, log_level_name(level), logger.process);
         add_escaped(b, text, true);
         buf_add_char(b, '"');
         add_fields(b, ctx);

@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* ejabberd's loglevel names, the most urgent first (log_level_name has them as text). */
+/* ejabberd's loglevel names, the most urgent first (log_level_name has them as text).
+ */
 enum log_level {
     LOG_LEVEL_NONE,
     LOG_LEVEL_EMERGENCY,
@@ -29,7 +30,8 @@ struct log_ctx {
 };
 
 const char *log_level_name(enum log_level level);
-int log_level_from(struct str name, enum log_level *ret_level); /* names and 0..5; -EINVAL */
+int log_level_from(
+        struct str name, enum log_level *ret_level); /* names and 0..5; -EINVAL */
 
 /* Who writes: "worker 2". The text is copied. */
 void log_set_process(const char *name);
@@ -52,13 +54,12 @@ void log_write(enum log_level level, const struct log_ctx *ctx, const char *fmt,
         __attribute__((format(printf, 3, 4)));
 bool log_wants(enum log_level level);
 
-#define log_at(level, ...) \
-    (log_wants(level) ? log_write(level, __VA_ARGS__) : (void)0)
-#define log_critical(...) log_at(LOG_LEVEL_CRITICAL, __VA_ARGS__)
-#define log_error(...)    log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warning(...)  log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
-#define log_notice(...)   log_at(LOG_LEVEL_NOTICE, __VA_ARGS__)
-#define log_info(...)     log_at(LOG_LEVEL_INFO, __VA_ARGS__)
-#define log_debug(...)    log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
+#define log_at(level, ...) (log_wants(level) ? log_write(level, __VA_ARGS__) : (void)0)
+#define log_critical(...)  log_at(LOG_LEVEL_CRITICAL, __VA_ARGS__)
+#define log_error(...)     log_at(LOG_LEVEL_ERROR, __VA_ARGS__)
+#define log_warning(...)   log_at(LOG_LEVEL_WARNING, __VA_ARGS__)
+#define log_notice(...)    log_at(LOG_LEVEL_NOTICE, __VA_ARGS__)
+#define log_info(...)      log_at(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_debug(...)     log_at(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 #endif

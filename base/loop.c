@@ -2,8 +2,8 @@
  * loop.c -- one event loop per process
  *
  * A tag is either the address of a loop_io (even) or, marked by the lowest bit, a class
- * (3 bits) and a value (56 bits). Timers are a binary heap of pointers into their owners.
- * Signals write their number into a pipe.
+ * (3 bits) and a value (56 bits). Timers are a binary heap of pointers into their
+ * owners. Signals write their number into a pipe.
  *
  * An io that is removed while its event waits in this turn's batch is struck from the
  * batch; class values carry a generation of their own, if they need one.
@@ -20,7 +20,10 @@
 #include "base/clock.h"
 #include "base/loop_os.h"
 
-enum { BATCH_MAX = 256, SIGNALS = 32 };
+enum {
+    BATCH_MAX = 256,
+    SIGNALS = 32
+};
 
 struct signal_handler {
     void (*fn)(void *arg, int signo);
@@ -117,7 +120,8 @@ loop_del_fd(struct loop *loop, int fd)
     loop_os_del(loop->os_fd, fd);
 }
 
-/* Puts t at a place and moves it towards the root or the leaves until the heap is one. */
+/* Puts t at a place and moves it towards the root or the leaves until the heap is one.
+ */
 static void
 timer_settle(struct loop *loop, struct loop_timer *t, size_t at)
 {
@@ -216,13 +220,15 @@ signal_pipe_open(struct loop *loop)
         fcntl(loop->signal_pipe[i], F_SETFL, O_NONBLOCK);
     }
     signal_write_fd = loop->signal_pipe[1];
-    loop->signal_io =
-            (struct loop_io){ .fn = on_signal_pipe, .arg = loop, .fd = loop->signal_pipe[0] };
+    loop->signal_io = (struct loop_io){
+        .fn = on_signal_pipe, .arg = loop, .fd = loop->signal_pipe[0]
+    };
     return loop_add(loop, &loop->signal_io);
 }
 
 int
-loop_on_signal(struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg)
+loop_on_signal(
+        struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg)
 {
     struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
     int r;
@@ -310,7 +316,8 @@ loop_turn_once(struct loop *loop, int wait_ms)
         loop_timer_cancel(loop, t);
         t->fn(t);
     }
-    list_for_safe(node, &loop->turn_end) {
+    list_for_safe(node, &loop->turn_end)
+    {
         struct loop_turn *turn = list_entry(node, struct loop_turn, node);
 
         turn->fn(turn->arg);

@@ -9,7 +9,11 @@
 
 struct loop; /* opaque: one event loop, one per process */
 
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HUP = 4 /* with READ or WRITE: gone or failed */ };
+enum {
+    LOOP_READ = 1,
+    LOOP_WRITE = 2,
+    LOOP_HUP = 4 /* with READ or WRITE: gone or failed */
+};
 
 struct loop *loop_new(void);
 void loop_free(struct loop **loop);
@@ -33,22 +37,24 @@ void loop_del(struct loop *loop, struct loop_io *io);
  * (56 bits) comes back with each event. Closing the descriptor ends the registration,
  * if no duplicate of it is open elsewhere: so call loop_del_fd before closing.
  */
-enum { LOOP_CLASSES = 8 };
+enum {
+    LOOP_CLASSES = 8
+};
 typedef void (*loop_class_fn)(void *arg, uint64_t value, unsigned events);
 void loop_set_class(struct loop *loop, unsigned class, loop_class_fn fn, void *arg);
 int loop_add_fd(struct loop *loop, int fd, unsigned class, uint64_t value);
 void loop_del_fd(struct loop *loop, int fd);
 
 /*
- * A timer is a member of its owner; { 0 } is one that is not set. fn runs once, and never
- * in the turn that the timer was set in: one that sets itself again must not keep a turn
- * from its end.
+ * A timer is a member of its owner; { 0 } is one that is not set. fn runs once, and
+ * never in the turn that the timer was set in: one that sets itself again must not keep
+ * a turn from its end.
  */
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);
     uint64_t at_ms;
     uint64_t turn; /* in which it was set */
-    size_t place; /* in the loop's heap, from 1; 0: not set */
+    size_t place;  /* in the loop's heap, from 1; 0: not set */
 };
 void loop_timer_set(struct loop *loop, struct loop_timer *t, uint64_t delay_ms);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *t);
@@ -65,14 +71,16 @@ struct loop_turn {
 void loop_on_turn_end(struct loop *loop, struct loop_turn *turn);
 
 /* Signals arrive as events: fn(arg, signo) in the loop, not in the handler. */
-int loop_on_signal(struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg);
+int loop_on_signal(
+        struct loop *loop, int signo, void (*fn)(void *arg, int signo), void *arg);
 
 /* The next turn does not wait: somebody has left work for it. */
 void loop_again(struct loop *loop);
 
-int loop_run(struct loop *loop);  /* until loop_stop; 0 or -errno */
+int loop_run(struct loop *loop); /* until loop_stop; 0 or -errno */
 void loop_stop(struct loop *loop);
-int loop_turn_once(struct loop *loop, int wait_ms); /* for tests, and for waiting in tools */
+int loop_turn_once(
+        struct loop *loop, int wait_ms); /* for tests, and for waiting in tools */
 
 /* The time when this turn began: one system call a turn. */
 uint64_t loop_now_ms(const struct loop *loop);

@@ -12,7 +12,9 @@
 
 #include "base/loop.h"
 
-enum { EVENTS_MAX = 256 };
+enum {
+    EVENTS_MAX = 256
+};
 
 int
 loop_os_open(void)

@@ -44,7 +44,7 @@ bool
 str_ends(struct str s, struct str suffix)
 {
     return s.n >= suffix.n &&
-            str_eq((struct str){ s.p + (s.n - suffix.n), suffix.n }, suffix);
+           str_eq((struct str){ s.p + (s.n - suffix.n), suffix.n }, suffix);
 }
 
 int

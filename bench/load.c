@@ -4,13 +4,14 @@
  *     load [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d DOMAIN] [-n CLIENTS]
  *          [-a ACCOUNTS] [-s SECONDS] [-r RATE] idle|chat
  *
- * Client i logs in as bench<i % ACCOUNTS>@DOMAIN with the password "bench" by SCRAM-SHA-1,
- * binds a resource and sends presence. Then, `idle`: waits until a line comes on standard
- * input. `chat`: clients 2k and 2k+1 answer each other's messages, one under way per pair
- * (closed loop). Prints "ready" when all are logged in, and at the end one line of JSON.
+ * Client i logs in as bench<i % ACCOUNTS>@DOMAIN with the password "bench" by
+ * SCRAM-SHA-1, binds a resource and sends presence. Then, `idle`: waits until a line
+ * comes on standard input. `chat`: clients 2k and 2k+1 answer each other's messages,
+ * one under way per pair (closed loop). Prints "ready" when all are logged in, and at
+ * the end one line of JSON.
  *
- * It understands just as much XML as it needs: it looks for known strings. It is a client
- * of servers that are ours to measure, on loopback.
+ * It understands just as much XML as it needs: it looks for known strings. It is a
+ * client of servers that are ours to measure, on loopback.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -32,8 +33,22 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum state { CONNECT, PROCEED, HANDSHAKE, FEATURES, CHALLENGE, SUCCESS, BIND_FEATURES, BOUND, ONLINE };
-enum tls_mode { TLS_NONE, TLS_STARTTLS, TLS_DIRECT };
+enum state {
+    CONNECT,
+    PROCEED,
+    HANDSHAKE,
+    FEATURES,
+    CHALLENGE,
+    SUCCESS,
+    BIND_FEATURES,
+    BOUND,
+    ONLINE
+};
+enum tls_mode {
+    TLS_NONE,
+    TLS_STARTTLS,
+    TLS_DIRECT
+};
 
 struct client {
     int fd, index;
@@ -56,8 +71,13 @@ static struct {
     bool running;
     uint32_t *latency_us;
     size_t n_latency, latency_size;
-} load = { .address = "127.0.0.1", .domain = "localhost", .port = 5222, .n = 200,
-    .accounts = 200, .seconds = 10, .tls = TLS_STARTTLS };
+} load = { .address = "127.0.0.1",
+    .domain = "localhost",
+    .port = 5222,
+    .n = 200,
+    .accounts = 200,
+    .seconds = 10,
+    .tls = TLS_STARTTLS };
 
 static void
 die(const char *what)
@@ -69,8 +89,8 @@ die(const char *what)
 static void
 client_fail(struct client *c, const char *what)
 {
-    fprintf(stderr, "load: client %d: %s (state %d): %.300s\n", c->index, what, c->state,
-            buf_c(&c->in));
+    fprintf(stderr, "load: client %d: %s (state %d): %.300s\n", c->index, what,
+            c->state, buf_c(&c->in));
     exit(1);
 }
 
@@ -126,7 +146,8 @@ static void
 client_open(int i)
 {
     struct client *c = &load.client[i];
-    struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons((uint16_t)load.port) };
+    struct sockaddr_in in = { .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)load.port) };
     struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c };
     int one = 1;
 
@@ -141,7 +162,8 @@ client_open(int i)
         .sin_addr.s_addr = htonl(0x7f000001u + 256u * (unsigned)(i / 10000)) };
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     if (bind(c->fd, (struct sockaddr *)&from, sizeof from) < 0 ||
-            (connect(c->fd, (struct sockaddr *)&in, sizeof in) < 0 && errno != EINPROGRESS))
+            (connect(c->fd, (struct sockaddr *)&in, sizeof in) < 0 &&
+                    errno != EINPROGRESS))
         die(strerror(errno));
     epoll_ctl(load.epoll_fd, EPOLL_CTL_ADD, c->fd, &ev);
     load.n_connecting++;
@@ -167,7 +189,8 @@ scram_first(struct client *c)
 {
     struct buf b64 = { 0 }, bare = { 0 };
 
-    buf_addf(&bare, "n=bench%d,r=nonce%dnonce%d", c->index % load.accounts, c->index, c->index);
+    buf_addf(&bare, "n=bench%d,r=nonce%dnonce%d", c->index % load.accounts, c->index,
+            c->index);
     buf_reset(&c->auth, 256);
     buf_add_str(&c->auth, buf_str(&bare));
     struct buf message = { 0 };
@@ -175,7 +198,8 @@ scram_first(struct client *c)
     buf_addf(&message, "n,,%s", buf_c(&bare));
     b64_encode(&b64, buf_str(&message));
     buf_addf(&c->out,
-            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' mechanism='SCRAM-SHA-1'>%s</auth>",
+            "<auth xmlns='urn:ietf:params:xml:ns:xmpp-sasl' "
+            "mechanism='SCRAM-SHA-1'>%s</auth>",
             buf_c(&b64));
     buf_fini(&b64);
     buf_fini(&bare);
@@ -192,12 +216,14 @@ scram_final(struct client *c, struct str challenge)
     unsigned n;
 
     b64_decode(&first, challenge);
-    if (sscanf(buf_c(&first), "r=%255[^,],s=%127[^,],i=%d", nonce, salt64, &iterations) != 3)
+    if (sscanf(buf_c(&first), "r=%255[^,],s=%127[^,],i=%d", nonce, salt64,
+                &iterations) != 3)
         client_fail(c, "challenge");
     b64_decode(&salt, str_from(salt64));
-    PKCS5_PBKDF2_HMAC("bench", 5, (unsigned char *)salt.p, (int)salt.n, iterations, EVP_sha1(),
-            20, salted);
-    HMAC(EVP_sha1(), salted, 20, (const unsigned char *)"Client Key", 10, client_key, &n);
+    PKCS5_PBKDF2_HMAC("bench", 5, (unsigned char *)salt.p, (int)salt.n, iterations,
+            EVP_sha1(), 20, salted);
+    HMAC(EVP_sha1(), salted, 20, (const unsigned char *)"Client Key", 10, client_key,
+            &n);
     EVP_Digest(client_key, 20, stored, &n, EVP_sha1(), NULL);
     buf_addf(&without, "c=biws,r=%s", nonce);
     buf_addf(&c->auth, ",%s,%s", buf_c(&first), buf_c(&without));
@@ -207,7 +233,8 @@ scram_final(struct client *c, struct str challenge)
     buf_addf(&final, "%s,p=", buf_c(&without));
     b64_encode(&final, (struct str){ (char *)signature, 20 });
     b64_encode(&b64, buf_str(&final));
-    buf_addf(&c->out, "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%s</response>",
+    buf_addf(&c->out,
+            "<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>%s</response>",
             buf_c(&b64));
     buf_fini(&first);
     buf_fini(&salt);
@@ -235,7 +262,8 @@ chat_send(struct client *c)
     struct client *peer = &load.client[c->index ^ 1];
 
     buf_addf(&c->out,
-            "<message to='%s' type='chat' id='m%llu'><body>%llu #%u The quick brown fox jumps "
+            "<message to='%s' type='chat' id='m%llu'><body>%llu #%u The quick brown "
+            "fox jumps "
             "over the lazy dog.</body></message>",
             buf_c(&peer->jid), (unsigned long long)load.n_messages,
             (unsigned long long)clock_us(), ++c->sent);
@@ -267,8 +295,8 @@ chat_received(struct client *c)
 
         if (load.n_latency == load.latency_size) {
             load.latency_size = load.latency_size ? load.latency_size * 2 : 1 << 16;
-            load.latency_us =
-                    mem_realloc(load.latency_us, load.latency_size * sizeof *load.latency_us);
+            load.latency_us = mem_realloc(
+                    load.latency_us, load.latency_size * sizeof *load.latency_us);
         }
         load.latency_us[load.n_latency++] = (uint32_t)(now - sent);
         chat_check(c, body.p);
@@ -327,7 +355,8 @@ client_step(struct client *c)
             if (!client_has(c, "</stream:features>"))
                 break;
             buf_addf(&c->out,
-                    "<iq type='set' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                    "<iq type='set' id='b'><bind "
+                    "xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
                     "<resource>r%d</resource></bind></iq>"
                     "<iq type='get' id='r'><query xmlns='jabber:iq:roster'/></iq>",
                     c->index);
@@ -427,7 +456,8 @@ percentile(double p)
 {
     size_t i = (size_t)((double)load.n_latency * p);
 
-    return load.n_latency ? load.latency_us[i < load.n_latency ? i : load.n_latency - 1] : 0;
+    return load.n_latency ? load.latency_us[i < load.n_latency ? i : load.n_latency - 1]
+                          : 0;
 }
 
 /* Pairs whose one message has not come back: it was lost. */
@@ -476,8 +506,9 @@ chat(void)
            "\"p50_us\":%u,\"p99_us\":%u,\"max_us\":%u,\"lost\":%llu,\"repeated\":%llu,"
            "\"stalled_pairs\":%d}\n",
             load.n, (unsigned long long)load.n_messages, seconds,
-            (double)load.n_messages / seconds, percentile(0.5), percentile(0.99), percentile(1),
-            (unsigned long long)load.n_lost, (unsigned long long)load.n_repeated, stalled());
+            (double)load.n_messages / seconds, percentile(0.5), percentile(0.99),
+            percentile(1), (unsigned long long)load.n_lost,
+            (unsigned long long)load.n_repeated, stalled());
 }
 
 static void
@@ -494,18 +525,31 @@ main(int argc, char **argv)
 
     while ((o = getopt(argc, argv, "h:p:t:d:n:a:s:")) != -1) {
         switch (o) {
-        case 'h': load.address = optarg; break;
-        case 'p': load.port = atoi(optarg); break;
-        case 'd': load.domain = optarg; break;
-        case 'n': load.n = atoi(optarg); break;
-        case 'a': load.accounts = atoi(optarg); break;
-        case 's': load.seconds = atoi(optarg); break;
-        case 't':
-            load.tls = strcmp(optarg, "none") == 0 ? TLS_NONE
-                    : strcmp(optarg, "direct") == 0 ? TLS_DIRECT
-                                                    : TLS_STARTTLS;
+        case 'h':
+            load.address = optarg;
             break;
-        default: usage();
+        case 'p':
+            load.port = atoi(optarg);
+            break;
+        case 'd':
+            load.domain = optarg;
+            break;
+        case 'n':
+            load.n = atoi(optarg);
+            break;
+        case 'a':
+            load.accounts = atoi(optarg);
+            break;
+        case 's':
+            load.seconds = atoi(optarg);
+            break;
+        case 't':
+            load.tls = strcmp(optarg, "none") == 0     ? TLS_NONE
+                       : strcmp(optarg, "direct") == 0 ? TLS_DIRECT
+                                                       : TLS_STARTTLS;
+            break;
+        default:
+            usage();
         }
     }
     if (optind >= argc || load.n < 1 || load.accounts < 1)

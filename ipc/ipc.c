@@ -253,8 +253,9 @@ get_list(struct getter *g)
 static const struct ipc_frame_info frame_infos[IPC_TYPES] = {
 #define FD   true
 #define NOFD false
-#define IPC(NAME, from, to, payload, descriptor) \
-    [IPC_##NAME] = { #NAME, from, to, descriptor, payload##_put_any, payload##_get_any },
+#define IPC(NAME, from, to, payload, descriptor)                     \
+    [IPC_##NAME] = { #NAME, from, to, descriptor, payload##_put_any, \
+        payload##_get_any },
 #include "ipc/ipc.def"
 #undef IPC
 #undef FD

@@ -23,18 +23,23 @@ enum {
 
 const char *proc_role_name(enum proc_role role);
 
-/* A process slot: role in the upper 6 bits, number in the lower 10. Outlives processes. */
+/* A process slot: role in the upper 6 bits, number in the lower 10. Outlives processes.
+ */
 typedef uint16_t ipc_addr;
-enum { IPC_SLOTS_MAX = 1024 };
+enum {
+    IPC_SLOTS_MAX = 1024
+};
 ipc_addr ipc_addr_of(enum proc_role role, unsigned slot);
 enum proc_role ipc_addr_role(ipc_addr addr);
 unsigned ipc_addr_slot(ipc_addr addr);
 
 /*
- * Connection ids: generation (32 bits), worker slot (10 bits), index (22 bits). Never 0,
- * because generations start at 1; an id is not used twice.
+ * Connection ids: generation (32 bits), worker slot (10 bits), index (22 bits). Never
+ * 0, because generations start at 1; an id is not used twice.
  */
-enum { CONN_INDEX_MAX = (1 << 22) - 1 };
+enum {
+    CONN_INDEX_MAX = (1 << 22) - 1
+};
 uint64_t conn_id_of(unsigned slot, uint32_t index, uint32_t generation);
 unsigned conn_id_slot(uint64_t conn);
 uint32_t conn_id_index(uint64_t conn);
@@ -60,10 +65,18 @@ enum ipc_status {
 };
 const char *ipc_status_name(enum ipc_status status);
 
-enum ipc_auth_status { IPC_AUTH_CHALLENGE, IPC_AUTH_SUCCESS, IPC_AUTH_FAILURE };
+enum ipc_auth_status {
+    IPC_AUTH_CHALLENGE,
+    IPC_AUTH_SUCCESS,
+    IPC_AUTH_FAILURE
+};
 
 /* What ipc_shm.kind says. */
-enum shm_kind { SHM_STATUS, SHM_ROUTES, SHM_SLOT };
+enum shm_kind {
+    SHM_STATUS,
+    SHM_ROUTES,
+    SHM_SLOT
+};
 
 /* Byte strings one after the other: each a length (u32; UINT32_MAX: NULL) and bytes. */
 struct ipc_list {
@@ -75,19 +88,23 @@ struct ipc_list {
 void ipc_list_add(struct buf *b, struct str s);
 struct ipc_list ipc_list_of(const struct buf *b);
 
-/* Takes the next from *l: false at the end. The list was checked when it was unpacked. */
+/* Takes the next from *l: false at the end. The list was checked when it was unpacked.
+ */
 bool ipc_list_next(struct ipc_list *l, struct str *ret_s);
 
 /* For each payload: struct NAME, NAME_put(buf, msg), NAME_get(bytes, ret_msg). */
 #define PAYLOAD(name) struct name {
-#define U8(f)    uint8_t f;
-#define U16(f)   uint16_t f;
-#define U32(f)   uint32_t f;
-#define U64(f)   uint64_t f;
-#define S8(f)    int8_t f;
-#define BYTES(f) struct str f;
-#define LIST(f)  struct ipc_list f;
-#define END      char end_; };
+#define U8(f)         uint8_t f;
+#define U16(f)        uint16_t f;
+#define U32(f)        uint32_t f;
+#define U64(f)        uint64_t f;
+#define S8(f)         int8_t f;
+#define BYTES(f)      struct str f;
+#define LIST(f)       struct ipc_list f;
+#define END    \
+    char end_; \
+    }          \
+    ;
 #include "ipc/payload.def"
 #include "ipc/payload_undef.h"
 
@@ -96,7 +113,8 @@ bool ipc_list_next(struct ipc_list *l, struct str *ret_s);
 #include "ipc/payload.def"
 #include "ipc/payload_undef.h"
 
-/* 0, or -EBADMSG when the bytes are not exactly one such payload. Views point into them. */
+/* 0, or -EBADMSG when the bytes are not exactly one such payload. Views point into
+ * them. */
 #include "ipc/payload_skip.h"
 #define PAYLOAD(name) int name##_get(struct str packed, struct name *ret_msg);
 #include "ipc/payload.def"

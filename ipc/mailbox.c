@@ -1,10 +1,10 @@
 /*
  * mailbox.c -- reading batches of frames
  *
- * Everything in a packet is checked before a handler sees it, because the sender may be a
- * process that an attacker has taken over: the lengths, the type, whether the table lets
- * this sender send it to us, whether it carries a descriptor exactly if the table says so,
- * and the payload. A bad frame ends its packet, never its receiver.
+ * Everything in a packet is checked before a handler sees it, because the sender may be
+ * a process that an attacker has taken over: the lengths, the type, whether the table
+ * lets this sender send it to us, whether it carries a descriptor exactly if the table
+ * says so, and the payload. A bad frame ends its packet, never its receiver.
  */
 #include "ipc/mailbox.h"
 
@@ -19,7 +19,9 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { SOCKET_BUFFER = 1 << 20 };
+enum {
+    SOCKET_BUFFER = 1 << 20
+};
 
 int
 mailbox_open(int ret_fds[2])
@@ -46,7 +48,9 @@ void
 mailbox_reader_init(struct mailbox_reader *r, ipc_addr self, uint32_t from,
         const ipc_handler_fn *handlers, void *ctx)
 {
-    *r = (struct mailbox_reader){ .self = self, .from = from, .handlers = handlers, .ctx = ctx };
+    *r = (struct mailbox_reader){
+        .self = self, .from = from, .handlers = handlers, .ctx = ctx
+    };
     r->inbox = r->own_inbox = mem_zalloc(sizeof *r->own_inbox);
 }
 
@@ -103,10 +107,10 @@ packet_open(struct str bytes, struct packet *p)
 
     p->rest = bytes;
     return take(&p->rest, &magic, sizeof magic) && magic == MAILBOX_MAGIC &&
-            take(&p->rest, &p->from, sizeof p->from) &&
-            take(&p->rest, &p->n_frames, sizeof p->n_frames) &&
-            take(&p->rest, &sequence, sizeof sequence) &&
-            ipc_addr_role(p->from) < PROC_ROLES;
+           take(&p->rest, &p->from, sizeof p->from) &&
+           take(&p->rest, &p->n_frames, sizeof p->n_frames) &&
+           take(&p->rest, &sequence, sizeof sequence) &&
+           ipc_addr_role(p->from) < PROC_ROLES;
 }
 
 static int
@@ -117,7 +121,9 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
         char space[CMSG_SPACE(sizeof(int) * MAILBOX_FDS_MAX)];
     } control;
     struct iovec iov = { r->inbox->packet, MAILBOX_PACKET_MAX };
-    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+    struct msghdr mh = { .msg_iov = &iov,
+        .msg_iovlen = 1,
+        .msg_control = &control,
         .msg_controllen = sizeof control };
     ssize_t n;
 
@@ -131,7 +137,7 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0
-                : errno == ECONNRESET                  ? -EPIPE
+               : errno == ECONNRESET                   ? -EPIPE
                                                        : -errno;
     packet_take_fds(p, &mh);
     if (n == 0)
@@ -175,19 +181,20 @@ static bool
 is_repeated(const struct mailbox_reader *r, ipc_addr from, uint64_t number)
 {
     return number && ipc_addr_role(from) == PROC_WORKER &&
-            number <= r->inbox->last[ipc_addr_slot(from)];
+           number <= r->inbox->last[ipc_addr_slot(from)];
 }
 
 static bool
-frame_dispatch(struct mailbox_reader *r, struct packet *p, unsigned type, unsigned flags,
-        uint64_t number, struct str payload, int *fd)
+frame_dispatch(struct mailbox_reader *r, struct packet *p, unsigned type,
+        unsigned flags, uint64_t number, struct str payload, int *fd)
 {
     const struct ipc_frame_info *info = ipc_frame_info(type);
     union ipc_any msg;
 
     if (!info || !(r->from & info->from & 1u << ipc_addr_role(p->from)) ||
             !(info->to & 1u << ipc_addr_role(r->self)) ||
-            info->has_fd != (flags == MAILBOX_FLAG_FD) || info->get(payload, &msg) < 0) {
+            info->has_fd != (flags == MAILBOX_FLAG_FD) ||
+            info->get(payload, &msg) < 0) {
         log_debug(NULL, "a bad frame %s (%u) from %s %u was dropped",
                 info ? info->name : "of unknown type", type,
                 proc_role_name(ipc_addr_role(p->from)), ipc_addr_slot(p->from));
@@ -244,7 +251,8 @@ frame_read(struct mailbox_reader *r, struct packet *p)
             p->rest.n -= len;
         }
     }
-    ok = ok && frame_dispatch(r, p, type, flags & ~MAILBOX_FLAG_BLOB, number, payload, &fd);
+    ok = ok &&
+         frame_dispatch(r, p, type, flags & ~MAILBOX_FLAG_BLOB, number, payload, &fd);
     mem_free_p(blob);
     close_fd(&fd);
     return ok;
@@ -297,7 +305,8 @@ frame_skip(struct packet *p)
     uint64_t number;
 
     if (!take(&p->rest, &type, sizeof type) || !take(&p->rest, &flags, sizeof flags) ||
-            !take(&p->rest, &len, sizeof len) || !take(&p->rest, &number, sizeof number))
+            !take(&p->rest, &len, sizeof len) ||
+            !take(&p->rest, &number, sizeof number))
         return false;
     if (flags & MAILBOX_FLAG_BLOB)
         return true;
@@ -315,7 +324,7 @@ mailbox_has_rest(const struct mailbox_inbox *inbox, uint32_t *ret_frame)
 
     *ret_frame = inbox->handled;
     return packet_open((struct str){ inbox->packet, MAILBOX_PACKET_MAX }, &p) &&
-            inbox->handled < p.n_frames;
+           inbox->handled < p.n_frames;
 }
 
 unsigned

@@ -109,7 +109,7 @@ peer_forget(struct peer *peer)
     struct post *post = peer->post;
 
     list_for_safe(node, &peer->packets)
-        packet_free(post, list_entry(node, struct packet, node));
+            packet_free(post, list_entry(node, struct packet, node));
     loop_del(post->loop, &peer->io);
     close_fd(&peer->io.fd);
     post->backlog -= peer->backlog;
@@ -127,8 +127,7 @@ post_free(struct post **ppost)
     if (!post)
         return;
     list_del(&post->turn.node);
-    list_for_safe(node, &post->peers)
-        peer_forget(list_entry(node, struct peer, node));
+    list_for_safe(node, &post->peers) peer_forget(list_entry(node, struct peer, node));
     if (post->spare) {
         buf_fini(&post->spare->bytes);
         mem_free_p(post->spare);
@@ -207,7 +206,8 @@ peer_flush(struct peer *peer)
         int r = packet_send(peer, p);
 
         if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOBUFS || r == -ETOOMANYREFS) {
-            /* ETOOMANYREFS: too many descriptors under way; the next turn tries again. */
+            /* ETOOMANYREFS: too many descriptors under way; the next turn tries again.
+             */
             if (r == -ETOOMANYREFS)
                 return;
             peer->full = true;
@@ -216,8 +216,8 @@ peer_flush(struct peer *peer)
         if (r < 0) {
             peer->post->n_dropped += p->n_frames;
             log_error(NULL, "%u frames for %s %u were lost: %s", p->n_frames,
-                    proc_role_name(ipc_addr_role(peer->addr)), ipc_addr_slot(peer->addr),
-                    strerror(-r));
+                    proc_role_name(ipc_addr_role(peer->addr)),
+                    ipc_addr_slot(peer->addr), strerror(-r));
         } else {
             peer->sequence++;
         }
@@ -309,12 +309,13 @@ blob_make(struct str payload)
     return fd;
 }
 
-/* Moves the payload that was just written behind the frame's header into a descriptor. */
+/* Moves the payload that was just written behind the frame's header into a descriptor.
+ */
 static bool
 frame_to_blob(struct packet *p, size_t payload_at, int *ret_fd)
 {
-    int fd = blob_make(
-            (struct str){ p->bytes.p + payload_at, p->bytes.n - payload_at });
+    int fd =
+            blob_make((struct str){ p->bytes.p + payload_at, p->bytes.n - payload_at });
 
     if (fd < 0)
         return false;
@@ -388,7 +389,8 @@ peer_for(struct post *post, ipc_addr to, enum ipc_type type, bool with_fd)
 }
 
 void
-post_send_fd(struct post *post, ipc_addr to, enum ipc_type type, const void *msg, int fd)
+post_send_fd(
+        struct post *post, ipc_addr to, enum ipc_type type, const void *msg, int fd)
 {
     struct peer *peer = peer_for(post, to, type, fd >= 0);
     struct packet *p;
@@ -429,7 +431,8 @@ post_send(struct post *post, ipc_addr to, enum ipc_type type, const void *msg)
 void
 post_flush(struct post *post)
 {
-    list_for_safe(node, &post->dirty) {
+    list_for_safe(node, &post->dirty)
+    {
         struct peer *peer = list_entry(node, struct peer, dirty);
 
         peer_flush(peer);

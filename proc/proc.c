@@ -1,9 +1,10 @@
 /*
  * proc.c -- the life of a process, whatever its role
  *
- * A process is executed with one descriptor, its control channel. Over it the master says
- * who it is and hands it everything it may hold; with GO it prepares, confines itself and
- * serves. Frames of the control channel that the runtime does not know go to the role.
+ * A process is executed with one descriptor, its control channel. Over it the master
+ * says who it is and hands it everything it may hold; with GO it prepares, confines
+ * itself and serves. Frames of the control channel that the runtime does not know go to
+ * the role.
  *
  * The mailbox is read in slices, so that a flood of frames does not starve the clients;
  * what is left is read in the next turn, which then does not wait.
@@ -23,7 +24,9 @@
 
 #include "base/mem.h"
 
-enum { PACKETS_A_SLICE = 64 };
+enum {
+    PACKETS_A_SLICE = 64
+};
 
 void
 proc_count(struct proc *p, enum counter c, uint64_t n)
@@ -91,10 +94,12 @@ on_boot(void *ctx, ipc_addr from, const void *msg, int *fd)
     p->home = str_heap_c(m->home);
     p->loader.home = p->loader.database_path = p->loader.log_path = p->home;
     p->loader.skip_files = true; /* the master has looked */
-    p->sandbox = (struct sandbox){ .role = p->role, .uid = m->uid, .gid = m->gid,
+    p->sandbox = (struct sandbox){ .role = p->role,
+        .uid = m->uid,
+        .gid = m->gid,
         .chroot_dir = str_from(str_heap_c(m->chroot_dir)) };
-    snprintf(name, sizeof name, p->role == PROC_WORKER || p->role == PROC_KEEPER
-                    ? "%s %u" : "%s",
+    snprintf(name, sizeof name,
+            p->role == PROC_WORKER || p->role == PROC_KEEPER ? "%s %u" : "%s",
             proc_role_name(p->role), p->slot);
     log_set_process(name);
 }
@@ -191,7 +196,8 @@ on_conf(void *ctx, ipc_addr from, const void *msg, int *fd)
     const struct ipc_blob *m = msg;
     char *bytes = blob_read(*fd, m->size);
     struct conf *conf = NULL;
-    int r = bytes ? conf_unpack((struct str){ bytes, m->size }, &p->loader, &conf) : -EIO;
+    int r = bytes ? conf_unpack((struct str){ bytes, m->size }, &p->loader, &conf)
+                  : -EIO;
 
     (void)from;
     mem_free_p(bytes);
@@ -385,8 +391,8 @@ handlers_merge(const struct proc_role_ops *ops)
 
 /*
  * The master has gone. The sessions are not its: we serve on, and a new master finds us
- * when the service is started again. Without a master nobody would restart what dies, so
- * it is worth a loud line.
+ * when the service is started again. Without a master nobody would restart what dies,
+ * so it is worth a loud line.
  */
 static void
 on_control(struct loop_io *io, unsigned events)
@@ -543,7 +549,8 @@ proc_main(int control_fd, const struct conf_loader *loader,
     log_set_tap(status_event);
     do
         r = mailbox_read(&p.control_reader, control_fd);
-    while (r == 0 && poll(&(struct pollfd){ .fd = control_fd, .events = POLLIN }, 1, -1) >= 0);
+    while (r == 0 &&
+            poll(&(struct pollfd){ .fd = control_fd, .events = POLLIN }, 1, -1) >= 0);
     if (r < 0 || p.role == PROC_MASTER || !ops[p.role])
         return 1;
     p.ops = ops[p.role];

@@ -43,7 +43,10 @@ struct proc_listener {
     bool used; /* for the role: this one was seen already */
 };
 
-enum { PROC_LISTENERS_MAX = 256, PROC_PAGES_MAX = 2 * IPC_SLOTS_MAX + 8 };
+enum {
+    PROC_LISTENERS_MAX = 256,
+    PROC_PAGES_MAX = 2 * IPC_SLOTS_MAX + 8
+};
 
 struct proc {
     const struct proc_role_ops *ops;
@@ -60,7 +63,7 @@ struct proc {
 
     char instance[33], secret[32];
     char *home;
-    struct zone routes; /* mapped as the role may: router writes, worker reads */
+    struct zone routes;    /* mapped as the role may: router writes, worker reads */
     struct zone slot_zone; /* worker: its slot segment */
     struct status_page *page[PROC_PAGES_MAX]; /* admin: everyone's */
     unsigned n_pages;
@@ -73,8 +76,8 @@ struct proc {
     struct conf_loader loader; /* as it was given, with the service's directory */
     struct sandbox sandbox;
     bool has_root; /* sandbox.chroot_dir is our root directory from start() on */
-    bool going;   /* GO came: the boot is over */
-    bool serving; /* the role has started: its functions may be called */
+    bool going;    /* GO came: the boot is over */
+    bool serving;  /* the role has started: its functions may be called */
     struct zone status_zone;
     struct mailbox_reader control_reader, mailbox_reader;
     struct loop_io control_io, mailbox_io;
@@ -84,9 +87,9 @@ struct proc {
 };
 
 /*
- * The life of a process other than the master: reads what it is from the control channel
- * (descriptor control_fd), serves, and returns the exit status. loader: how names in the
- * configuration are prepared; ops: what each role does.
+ * The life of a process other than the master: reads what it is from the control
+ * channel (descriptor control_fd), serves, and returns the exit status. loader: how
+ * names in the configuration are prepared; ops: what each role does.
  */
 int proc_main(int control_fd, const struct conf_loader *loader,
         const struct proc_role_ops *const ops[PROC_ROLES]);
@@ -106,8 +109,8 @@ void proc_uncount(struct proc *p, enum counter c, uint64_t n);
 
 /*
  * Every process answers the admin process's PROC_CALLs "ping", "check_sandbox" and
- * "memory" by itself; others go to the role's handler for IPC_PROC_CALL. This is the helper
- * for answers with one status and text.
+ * "memory" by itself; others go to the role's handler for IPC_PROC_CALL. This is the
+ * helper for answers with one status and text.
  */
 void proc_reply(struct proc *p, ipc_addr to, enum ipc_type type, uint64_t id,
         enum ipc_status status, struct str text);

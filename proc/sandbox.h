@@ -28,8 +28,8 @@ int sandbox_enter(const struct sandbox *sb, struct buf *out_missing);
 bool sandbox_has_root(const struct sandbox *sb);
 
 /*
- * Tries what must not be possible, and writes a line "NAME refused|allowed TEXT" for each:
- * open_file, write_routes, connect_database, exec, ptrace, raise_privileges.
+ * Tries what must not be possible, and writes a line "NAME refused|allowed TEXT" for
+ * each: open_file, write_routes, connect_database, exec, ptrace, raise_privileges.
  * routes_fd_base: where the route table is mapped here (NULL: it is not).
  */
 void sandbox_probe(const void *routes, struct buf *out);

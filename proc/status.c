@@ -50,7 +50,8 @@ status_event(enum log_level level, struct str text)
         return;
     e = &own->event[own->next_event % STATUS_EVENTS];
     e->at_us = clock_wall_us();
-    snprintf(e->text, sizeof e->text, "[%s] %.*s", log_level_name(level), STR_ARG(text));
+    snprintf(
+            e->text, sizeof e->text, "[%s] %.*s", log_level_name(level), STR_ARG(text));
     for (char *c = e->text; *c; c++) {
         if (*c == '\n') /* an event is a line */
             *c = ' ';
@@ -58,7 +59,8 @@ status_event(enum log_level level, struct str text)
     own->next_event++;
 }
 
-/* Where the program is loaded: an address relative to it can be looked up in the binary. */
+/* Where the program is loaded: an address relative to it can be looked up in the
+ * binary. */
 extern const char __executable_start[] __attribute__((weak));
 
 void
@@ -125,7 +127,8 @@ status_last_words(const struct status_page *page, struct buf *out)
                 (unsigned long long)page->transaction_conn, STATUS_JID_SIZE - 1,
                 page->transaction_jid);
     for (uint32_t i = 0; i < page->n_frames && i < STATUS_FRAMES; i++)
-        buf_addf(out, "stack %u: stanzad+%#llx\n", i, (unsigned long long)page->frame[i]);
+        buf_addf(out, "stack %u: stanzad+%#llx\n", i,
+                (unsigned long long)page->frame[i]);
     for (uint32_t i = 0; i < STATUS_EVENTS; i++) {
         const struct status_event *e =
                 &page->event[(page->next_event + i) % STATUS_EVENTS];

@@ -18,9 +18,9 @@ const char *counter_name(enum counter c);
 const char *counter_sentence(enum counter c);
 
 /*
- * The status page of a process slot: a zone of its own, made by the master. The occupant
- * writes it; the master and the admin process read it. It outlives its occupant, so that
- * metrics cost no message and the dead can be asked why they died.
+ * The status page of a process slot: a zone of its own, made by the master. The
+ * occupant writes it; the master and the admin process read it. It outlives its
+ * occupant, so that metrics cost no message and the dead can be asked why they died.
  */
 enum {
     STATUS_MAGIC = 0x73746174,

@@ -4,7 +4,8 @@
  * Classes go up in powers of two, with a step in between (32, 48, 64, 96, 128 …), to a
  * whole page; larger requests take a run of pages: the first has class RUN, the others
  * RUN_MORE. A page of a class has a bitmap of its free chunks on the heap. A page that
- * becomes empty is given back to the system, unless it is its class's only one with room.
+ * becomes empty is given back to the system, unless it is its class's only one with
+ * room.
  */
 #include "shm/slab.h"
 
@@ -35,7 +36,7 @@ struct slab {
     uint8_t *page_class;
     struct page **page; /* [top_size], NULL for pages that are free or of a run */
     uint32_t page_size;
-    uint32_t low; /* no page below is free */
+    uint32_t low;                       /* no page below is free */
     struct list with_room[CLASSES + 1]; /* from 1 */
     uint64_t bytes_used;
     uint32_t pages_used;
@@ -56,7 +57,7 @@ class_of(size_t size)
     unsigned class = 1;
 
     while (class_size(class) < size)
-        class++;
+        class ++;
     return class;
 }
 
@@ -236,7 +237,7 @@ page_with_room(struct slab *slab, unsigned class)
     index = pages_find(slab, 1);
     if (index == slab->n_pages)
         return NULL;
-    slab->page_class[index] = (uint8_t)class;
+    slab->page_class[index] = (uint8_t) class;
     return page_new(slab, index, class, true);
 }
 
@@ -261,7 +262,7 @@ slab_alloc(struct slab *slab, size_t size)
         list_del(&page->node);
     slab->bytes_used += class_size(class);
     return slab->base + (size_t)page->index * SLAB_PAGE +
-            (word * 64 + bit) * class_size(class);
+           (word * 64 + bit) * class_size(class);
 }
 
 static uint32_t

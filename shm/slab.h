@@ -22,8 +22,8 @@ enum {
 struct slab;
 
 /*
- * base: SLAB_PAGE-aligned memory of n_pages pages; page_class: n_pages bytes in the slot,
- * all 0 the first time. fresh: forget what was there.
+ * base: SLAB_PAGE-aligned memory of n_pages pages; page_class: n_pages bytes in the
+ * slot, all 0 the first time. fresh: forget what was there.
  */
 struct slab *slab_new(void *base, uint32_t n_pages, uint8_t *page_class, bool fresh);
 void slab_free_all(struct slab **slab); /* the heap part */
@@ -40,7 +40,7 @@ void slab_mark(struct slab *slab, const void *p);
 void slab_sweep(struct slab *slab);
 
 struct slab_stats {
-    uint64_t bytes_used;  /* in chunks handed out */
+    uint64_t bytes_used; /* in chunks handed out */
     uint32_t pages_used;
 };
 void slab_get_stats(const struct slab *slab, struct slab_stats *ret_stats);

@@ -8,16 +8,16 @@
 #include <string.h>
 
 /*
- * Transactions on a slot segment, by undo: before a word is changed, its address and old
- * content are noted in the slot; the commit forgets the notes with one store. Whoever
- * takes the slot over after a death finds either no notes (everything is as of the last
- * commit) or the notes of the transaction that was under way, and puts the old words
- * back. So a kill between any two instructions leaves whole transactions only.
+ * Transactions on a slot segment, by undo: before a word is changed, its address and
+ * old content are noted in the slot; the commit forgets the notes with one store.
+ * Whoever takes the slot over after a death finds either no notes (everything is as of
+ * the last commit) or the notes of the transaction that was under way, and puts the old
+ * words back. So a kill between any two instructions leaves whole transactions only.
  *
  * There is one writer, the slot's occupant, and the memory outlives it: what a process
  * has stored is seen by its successor in order, so only the compiler must be kept from
- * reordering. Bulk data needs no notes if it goes where no committed word points to yet:
- * behind a committed length, or into memory just allocated.
+ * reordering. Bulk data needs no notes if it goes where no committed word points to
+ * yet: behind a committed length, or into memory just allocated.
  */
 struct tx_note {
     void *at;
@@ -25,7 +25,9 @@ struct tx_note {
     uint32_t size;
 };
 
-enum { TX_NOTES_MAX = 1 << 16 };
+enum {
+    TX_NOTES_MAX = 1 << 16
+};
 
 struct tx {
     uint32_t n; /* notes in force: 0 outside of transactions */
@@ -46,11 +48,11 @@ unsigned tx_recover(struct tx *tx);
 void tx_note(struct tx *tx, void *at, size_t size);
 
 /* Sets a scalar lvalue in the slot within a transaction. */
-#define TX_SET(tx, lvalue, value)                     \
-    do {                                              \
-        tx_note((tx), &(lvalue), sizeof(lvalue));     \
-        (lvalue) = (value);                           \
-        atomic_signal_fence(memory_order_seq_cst);    \
+#define TX_SET(tx, lvalue, value)                  \
+    do {                                           \
+        tx_note((tx), &(lvalue), sizeof(lvalue));  \
+        (lvalue) = (value);                        \
+        atomic_signal_fence(memory_order_seq_cst); \
     } while (0)
 
 #endif

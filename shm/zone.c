@@ -112,7 +112,8 @@ zone_pick_base(uint64_t span)
         uint64_t at = low + rand_u64() % ((high - low - span) / step) * step;
         void *want = (void *)(uintptr_t)at;
         void *p = mmap(want, span, PROT_NONE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0);
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1,
+                0);
 
         if (p == MAP_FAILED)
             continue;

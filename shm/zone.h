@@ -6,9 +6,9 @@
 #include <stdint.h>
 
 /*
- * A zone is a piece of shared memory without a name, held by its descriptors. The master
- * makes them; others map what they are given. A zone is sparse: it is made at its largest
- * size once, and a page costs memory when it is first touched.
+ * A zone is a piece of shared memory without a name, held by its descriptors. The
+ * master makes them; others map what they are given. A zone is sparse: it is made at
+ * its largest size once, and a page costs memory when it is first touched.
  */
 struct zone {
     void *base;

@@ -24,7 +24,9 @@
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 
-enum { CLOSING_MS = 5000 };
+enum {
+    CLOSING_MS = 5000
+};
 
 static const struct {
     const char *name;
@@ -160,7 +162,8 @@ stream_fail(struct worker *w, struct conn *c, enum stream_error e, const char *t
     if (!(c->flags & CONN_BOUND))
         proc_count(w->proc, COUNTER_C2S_REFUSED, 1);
     if (!(c->flags & CONN_HEADER_SENT))
-        header_send(w, c, c->jid ? conn_domain(c) : w->proc->conf->hosts[0].name, STR_NULL);
+        header_send(
+                w, c, c->jid ? conn_domain(c) : w->proc->conf->hosts[0].name, STR_NULL);
     stream_error_write(&error, e, str_from(text), STR_NULL);
     out_add(w, c, buf_str(&error));
     buf_fini(&error);
@@ -198,7 +201,8 @@ c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header)
 {
     struct live *l = live_of(w, c);
     const struct conf_host *host = header_host(w, header);
-    struct str to = xml_attr(header->el, "to"), lang = xml_attr_ns(header->el, "lang", XML_NS);
+    struct str to = xml_attr(header->el, "to"),
+               lang = xml_attr_ns(header->el, "lang", XML_NS);
     bool authed = c->flags & CONN_AUTHED;
 
     if (host && !c->jid) {
@@ -207,7 +211,10 @@ c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header)
         conn_set_jid(w, c, &domain);
     }
     l->host = host ? host : l->host;
-    header_send(w, c, host ? host->name : to.n ? to : w->proc->conf->hosts[0].name,
+    header_send(w, c,
+            host   ? host->name
+            : to.n ? to
+                   : w->proc->conf->hosts[0].name,
             xml_attr(header->el, "from"));
     if (!str_eq(header->el->ns, STR(NS_STREAMS)) ||
             !str_eq(header->default_ns, STR(NS_CLIENT)))
@@ -216,7 +223,8 @@ c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header)
         stream_fail(w, c, STREAM_ERROR_IMPROPER_ADDRESSING,
                 "a 'to' attribute with the domain is needed");
     else if (!host || !str_eq(conn_domain(c), host->name))
-        stream_fail(w, c, STREAM_ERROR_HOST_UNKNOWN, "this server does not serve that domain");
+        stream_fail(w, c, STREAM_ERROR_HOST_UNKNOWN,
+                "this server does not serve that domain");
     else if (!version_fits(xml_attr(header->el, "version")))
         stream_fail(w, c, STREAM_ERROR_UNSUPPORTED_VERSION, NULL);
     if (c->state == STREAM_CLOSING)
@@ -326,7 +334,8 @@ sessions_max(const struct worker *w, const struct conn *c)
     const struct conf_host *host = live_of(w, c)->host;
     struct sockaddr_storage ip;
     struct jid jid = conn_jid(c);
-    struct conf_subject who = { jid.local, jid.domain, STR_NULL, (struct sockaddr *)&ip };
+    struct conf_subject who = { jid.local, jid.domain, STR_NULL,
+        (struct sockaddr *)&ip };
     struct conf_shaper_pick pick;
 
     conn_sockaddr(c, &ip);
@@ -339,8 +348,8 @@ sessions_max(const struct worker *w, const struct conn *c)
 }
 
 /*
- * The answer needs the id of the request, and asking again the resource: until then both
- * are where the presence will be, one after the other, each with a NUL behind it.
+ * The answer needs the id of the request, and asking again the resource: until then
+ * both are where the presence will be, one after the other, each with a NUL behind it.
  */
 static void
 bind_keep(struct worker *w, struct conn *c, struct str id, struct str resource)
@@ -406,14 +415,16 @@ c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el)
         return;
     }
     if (iq_type(el, &type) < 0 || type != IQ_SET) {
-        reply(w, c, stanza_reply_error(arena, el, STANZA_ERROR_BAD_REQUEST,
-                            ERROR_TYPE_DEFAULT, NULL));
+        reply(w, c,
+                stanza_reply_error(
+                        arena, el, STANZA_ERROR_BAD_REQUEST, ERROR_TYPE_DEFAULT, NULL));
         return;
     }
     wanted = xml_child_text(bind, "resource", NS_BIND);
     if (wanted.n && jid_prep_resource(arena, wanted, &resource) < 0) {
-        reply(w, c, stanza_reply_error(arena, el, STANZA_ERROR_BAD_REQUEST,
-                            ERROR_TYPE_DEFAULT, "that resource is not possible"));
+        reply(w, c,
+                stanza_reply_error(arena, el, STANZA_ERROR_BAD_REQUEST,
+                        ERROR_TYPE_DEFAULT, "that resource is not possible"));
         return;
     }
     bind_keep(w, c, xml_attr(el, "id"), resource);

@@ -4,8 +4,9 @@
 #include "worker/worker.h"
 
 /*
- * The stream of a client up to the bound resource (RFC 6120): header, features, STARTTLS,
- * SASL, resource binding, and its end. All functions run within a transaction.
+ * The stream of a client up to the bound resource (RFC 6120): header, features,
+ * STARTTLS, SASL, resource binding, and its end. All functions run within a
+ * transaction.
  */
 
 /* A new connection goes into its first state: PROXY header, TLS or stream header. */
@@ -30,8 +31,8 @@ void c2s_on_sasl(struct worker *w, struct conn *c, struct xml_el *el);
 void c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el);
 
 /*
- * Ends the stream with an error: the header if none was sent, the error, the end tag; what
- * comes from the client is then ignored. text may be NULL.
+ * Ends the stream with an error: the header if none was sent, the error, the end tag;
+ * what comes from the client is then ignored. text may be NULL.
  */
 void stream_fail(
         struct worker *w, struct conn *c, enum stream_error e, const char *text);
@@ -54,6 +55,7 @@ void sasl_on_timeout(struct worker *w, struct conn *c);
 
 /* The router's answer to a request to bind; and the request once more. */
 void c2s_bind_again(struct worker *w, struct conn *c);
-void c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bound);
+void c2s_on_bound(
+        struct worker *w, struct conn *c, const struct ipc_route_bound *bound);
 
 #endif

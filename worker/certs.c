@@ -13,7 +13,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-enum { CERTS_MAX = 4096, CHAIN_MAX = 10 };
+enum {
+    CERTS_MAX = 4096,
+    CHAIN_MAX = 10
+};
 
 struct certs {
     X509 **cert;
@@ -113,7 +116,8 @@ fitness(X509 *cert, const char *domain)
         fit = 1;
     if (fit && X509_cmp_current_time(X509_get0_notAfter(cert)) > 0 &&
             X509_cmp_current_time(X509_get0_notBefore(cert)) < 0)
-        fit += 2; /* an expired one is better than a wrong name, but not than a valid one */
+        fit += 2; /* an expired one is better than a wrong name, but not than a valid
+                     one */
     return fit;
 }
 

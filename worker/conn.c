@@ -1,9 +1,9 @@
 /*
  * conn.c -- a client connection: its record in the slot, its heap part, its end
  *
- * A record is used again and again; its generation makes ids unique, so that a frame for
- * a connection that has gone is recognised. A closed connection stays readable until the
- * end of the turn, because callers further up may still look at it.
+ * A record is used again and again; its generation makes ids unique, so that a frame
+ * for a connection that has gone is recognised. A closed connection stays readable
+ * until the end of the turn, because callers further up may still look at it.
  */
 #include "worker/conn.h"
 #include "worker/outbox.h"
@@ -51,9 +51,9 @@ conn_find(const struct worker *w, uint64_t id)
         return NULL;
     c = &w->conns[i];
     return c->state != STREAM_FREE && c->state != STREAM_CLOSED &&
-                    c->generation == conn_id_generation(id)
-            ? c
-            : NULL;
+                           c->generation == conn_id_generation(id)
+                   ? c
+                   : NULL;
 }
 
 struct str
@@ -180,7 +180,8 @@ conn_ctx(const struct worker *w, const struct conn *c)
     static struct log_ctx ctx;
     static char remote[CONN_REMOTE_SIZE];
 
-    ctx = (struct log_ctx){ .conn = conn_id(w, c), .jid = conn_full(c),
+    ctx = (struct log_ctx){ .conn = conn_id(w, c),
+        .jid = conn_full(c),
         .remote = str_from(conn_remote(c, remote)) };
     if (c->local_n == 0) {
         ctx.host = ctx.jid;
@@ -331,7 +332,8 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
         return NULL;
     }
     generation = c->generation + 1;
-    *c = (struct conn){ .generation = generation ? generation : 1, .listener = listener,
+    *c = (struct conn){ .generation = generation ? generation : 1,
+        .listener = listener,
         .since_us = clock_wall_us() };
     conn_set_addr(w, c, addr);
     SET(w, c->state, (uint8_t)state);
@@ -413,7 +415,8 @@ conn_record_free(struct worker *w, struct conn *c)
 {
     if (w->n_free == w->free_size) {
         w->free_size = w->free_size ? w->free_size * 2 : 256;
-        w->free_index = mem_realloc(w->free_index, w->free_size * sizeof *w->free_index);
+        w->free_index =
+                mem_realloc(w->free_index, w->free_size * sizeof *w->free_index);
     }
     w->free_index[w->n_free++] = conn_index(w, c);
 }

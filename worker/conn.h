@@ -42,7 +42,9 @@ void conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid);
 void conn_deadline(struct worker *w, struct conn *c, uint64_t ms);
 
 /* The client's address as text: "192.0.2.1:5222", "[2001:db8::1]:5222". */
-enum { CONN_REMOTE_SIZE = 64 };
+enum {
+    CONN_REMOTE_SIZE = 64
+};
 const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
 
 /* What others see of its session in the route table: enum route_flag. */

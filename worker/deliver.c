@@ -15,7 +15,10 @@
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 
-enum { HOPS_MAX = 3, LOOKUPS_MAX = 100 };
+enum {
+    HOPS_MAX = 3,
+    LOOKUPS_MAX = 100
+};
 
 static struct route_table *
 table_of(struct worker *w)
@@ -69,8 +72,13 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
     }
     jid_write(&to, &s->to);
     jid_write(&from, &s->from);
-    m = (struct ipc_deliver){ .conn = conn, .kind = (uint8_t)s->kind, .type = s->type,
-        .hops = s->hops, .to = buf_str(&to), .from = buf_str(&from), .stanza = s->bytes };
+    m = (struct ipc_deliver){ .conn = conn,
+        .kind = (uint8_t)s->kind,
+        .type = s->type,
+        .hops = s->hops,
+        .to = buf_str(&to),
+        .from = buf_str(&from),
+        .stanza = s->bytes };
     outbox_send(w, ipc_addr_of(PROC_WORKER, slot), IPC_DELIVER, &m);
     proc_count(w->proc, COUNTER_STANZAS_ROUTED, 1);
     buf_fini(&to);
@@ -105,7 +113,8 @@ deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e)
     if (is_error(s) || (s->kind == STANZA_IQ && s->type == IQ_RESULT))
         return;
     if (!el) {
-        if (xml_parse(w->pool, NULL, &w->scratch, s->bytes, NS_CLIENT, &parsed) != XML_OK)
+        if (xml_parse(w->pool, NULL, &w->scratch, s->bytes, NS_CLIENT, &parsed) !=
+                XML_OK)
             return;
         el = parsed;
     }
@@ -114,9 +123,9 @@ deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e)
         return;
     proc_count(w->proc, COUNTER_STANZAS_BOUNCED, 1);
     xml_write(&bytes, reply, STR(NS_CLIENT));
-    bounce.type = s->kind == STANZA_MESSAGE ? MESSAGE_ERROR
-            : s->kind == STANZA_PRESENCE    ? PRESENCE_ERROR
-                                            : IQ_ERROR;
+    bounce.type = s->kind == STANZA_MESSAGE    ? MESSAGE_ERROR
+                  : s->kind == STANZA_PRESENCE ? PRESENCE_ERROR
+                                               : IQ_ERROR;
     bounce.bytes = buf_str(&bytes);
     bounce.el = reply;
     if (conf_host_find(w->proc->conf, bounce.to.domain) && bounce.to.local.n)
@@ -126,7 +135,8 @@ deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e)
 
 /* To those of the snapshot for which `fits` says so: how many. */
 static size_t
-to_entries(struct worker *w, const struct stanza *s, int least_priority, bool highest_only)
+to_entries(
+        struct worker *w, const struct stanza *s, int least_priority, bool highest_only)
 {
     const struct route_snapshot *snap = w->snapshot;
     int highest = least_priority;
@@ -186,7 +196,8 @@ presence_to_bare(struct worker *w, const struct stanza *s, struct str bare)
     case PRESENCE_UNSUBSCRIBE:
     case PRESENCE_UNSUBSCRIBED:
     case PRESENCE_PROBE:
-        /* Nobody here has contacts to subscribe to; RFC 6121, 3.1.3 asks for silence. */
+        /* Nobody here has contacts to subscribe to; RFC 6121, 3.1.3 asks for silence.
+         */
     case PRESENCE_ERROR:
     case PRESENCE_TYPES:
         break;
@@ -258,7 +269,9 @@ deliver(struct worker *w, const struct stanza *s)
 void
 deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
 {
-    struct stanza s = { .type = m->type, .hops = (uint8_t)(m->hops + 1), .bytes = m->stanza };
+    struct stanza s = {
+        .type = m->type, .hops = (uint8_t)(m->hops + 1), .bytes = m->stanza
+    };
 
     if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->to, &s.to) < 0 ||
             jid_parse(&w->scratch, m->from, &s.from) < 0)

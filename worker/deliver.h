@@ -5,8 +5,8 @@
 #include "xmpp/stanza.h"
 
 /*
- * A stanza on its way to an account of this service. Its bytes were serialised once, for
- * any jabber:client stream; the tree is there in the worker that parsed it.
+ * A stanza on its way to an account of this service. Its bytes were serialised once,
+ * for any jabber:client stream; the tree is there in the worker that parsed it.
  */
 struct stanza {
     enum stanza_kind kind;
@@ -19,12 +19,13 @@ struct stanza {
 
 /*
  * Delivers by the rules of RFC 6121, 8.5; what cannot be delivered is answered with an
- * error as these rules say, never silently lost unless they say so. `to` is an account of
- * a local host. Within a transaction.
+ * error as these rules say, never silently lost unless they say so. `to` is an account
+ * of a local host. Within a transaction.
  */
 void deliver(struct worker *w, const struct stanza *s);
 
-/* Answers a stanza with an error, to its sender wherever it is. Within a transaction. */
+/* Answers a stanza with an error, to its sender wherever it is. Within a transaction.
+ */
 void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e);
 
 /* To one session, known by its id: true unless it has gone from this worker. */

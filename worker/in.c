@@ -3,11 +3,12 @@
  *
  * recv() writes straight into the slot, and rx_total counts it in a transaction right
  * after; a successor compares with the kernel's count and so knows whether the call had
- * happened. Text stays in the slot until the element it belongs to has been handled: each
- * element is one transaction, whose last word moves text_done behind it.
+ * happened. Text stays in the slot until the element it belongs to has been handled:
+ * each element is one transaction, whose last word moves text_done behind it.
  *
- * A connection that has nothing to read holds no buffer: while it is read it borrows the
- * worker's, and only the rest of an incomplete element is copied to a chunk of its own.
+ * A connection that has nothing to read holds no buffer: while it is read it borrows
+ * the worker's, and only the rest of an incomplete element is copied to a chunk of its
+ * own.
  */
 #include "worker/in.h"
 
@@ -22,7 +23,11 @@
 #include "worker/shaper.h"
 #include "worker/tls.h"
 
-enum { READ_SIZE = 16 * 1024, READ_LEAST = 2048, TURN_BYTES = 128 * 1024 };
+enum {
+    READ_SIZE = 16 * 1024,
+    READ_LEAST = 2048,
+    TURN_BYTES = 128 * 1024
+};
 
 static bool on_open(void *arg, const struct xml_header *header);
 static bool on_stanza(void *arg, struct xml_el *el, size_t end);
@@ -66,7 +71,8 @@ may_read(const struct worker *w, const struct conn *c)
     return false;
 }
 
-/* A chunk of the connection in *at with room for more bytes; a borrowed one if it has none. */
+/* A chunk of the connection in *at with room for more bytes; a borrowed one if it has
+ * none. */
 static struct chunk *
 chunk_with_room(struct worker *w, struct chunk **at, struct chunk **lent, size_t least)
 {
@@ -140,8 +146,8 @@ parser_for(struct worker *w, struct conn *c)
 
     if (c->state == STREAM_HEADER)
         return xml_parser_open(w->pool, &limits, &handlers, NULL);
-    return xml_parser_get(w->pool, &limits, (struct str){ c->scopes, c->scopes_n },
-            &handlers, NULL);
+    return xml_parser_get(
+            w->pool, &limits, (struct str){ c->scopes, c->scopes_n }, &handlers, NULL);
 }
 
 /* After an element: may the next one come, by the same parser? */
@@ -151,7 +157,7 @@ goes_on(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
 
     return may_read(w, c) && c->state != STREAM_CLOSING && c->state != STREAM_TLS &&
-            !(l->flags & LIVE_REPLACE_PARSER);
+           !(l->flags & LIVE_REPLACE_PARSER);
 }
 
 static bool
@@ -415,7 +421,8 @@ receive(struct worker *w, struct conn *c)
         l->last_rx_s = w->now_s;
         l->flags &= ~(unsigned)LIVE_PINGED;
         if ((size_t)n < room)
-            l->flags &= ~(unsigned)LIVE_READABLE; /* nothing more now; an edge will tell */
+            l->flags &=
+                    ~(unsigned)LIVE_READABLE; /* nothing more now; an edge will tell */
         if (!received_handle(w, c))
             return;
         budget -= budget < (size_t)n ? budget : (size_t)n;

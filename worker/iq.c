@@ -14,12 +14,16 @@
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 
-enum target { TO_SERVER = 1, TO_OWN_ACCOUNT = 2 };
+enum target {
+    TO_SERVER = 1,
+    TO_OWN_ACCOUNT = 2
+};
 
 struct request {
     const char *name, *ns;
     unsigned targets; /* enum target */
-    void (*handle)(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type);
+    void (*handle)(
+            struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type);
 };
 
 /* XEP-0199 */
@@ -32,7 +36,8 @@ on_ping(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
         session_bounce(w, c, iq, STANZA_ERROR_BAD_REQUEST);
 }
 
-/* RFC 3921's session establishment does nothing any more, but old clients ask for it. */
+/* RFC 3921's session establishment does nothing any more, but old clients ask for it.
+ */
 static void
 on_session(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
 {
@@ -51,8 +56,8 @@ on_bind_again(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type 
 }
 
 /*
- * No account has contacts before there is storage for them: a roster is empty, and cannot
- * be changed. Clients wait for this answer before they send presence.
+ * No account has contacts before there is storage for them: a roster is empty, and
+ * cannot be changed. Clients wait for this answer before they send presence.
  */
 static void
 on_roster(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
@@ -73,15 +78,14 @@ static const struct request requests[] = {
 };
 
 void
-iq_on_request(
-        struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to)
+iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to)
 {
     struct xml_el *payload = iq_payload(el);
     struct jid own = conn_jid(c);
     enum iq_type type;
-    unsigned target = to->local.n == 0       ? TO_SERVER
-            : jid_eq_bare(to, &own) ? TO_OWN_ACCOUNT
-                                    : 0;
+    unsigned target = to->local.n == 0        ? TO_SERVER
+                      : jid_eq_bare(to, &own) ? TO_OWN_ACCOUNT
+                                              : 0;
 
     if (iq_type(el, &type) < 0)
         return;

@@ -1,9 +1,9 @@
 /*
  * listener.c -- new client connections
  *
- * Each worker has a socket of its own for each listener; the master holds it too, so that
- * what waits in its queue outlives the worker. Of every accepted socket the keeper gets a
- * duplicate before anything is read.
+ * Each worker has a socket of its own for each listener; the master holds it too, so
+ * that what waits in its queue outlives the worker. Of every accepted socket the keeper
+ * gets a duplicate before anything is read.
  */
 #include "worker/listener.h"
 
@@ -17,7 +17,11 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 
-enum { ACCEPTS_A_TURN = 64, RETRY_MS = 500, PER_ADDRESS_SLOTS = 4096 };
+enum {
+    ACCEPTS_A_TURN = 64,
+    RETRY_MS = 500,
+    PER_ADDRESS_SLOTS = 4096
+};
 
 /* Small writes go out at once; peers that vanished are found by the kernel. */
 static void
@@ -28,7 +32,8 @@ socket_prepare(int fd)
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 #ifdef TCP_USER_TIMEOUT
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ 120000 }, sizeof(unsigned));
+    setsockopt(
+            fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ 120000 }, sizeof(unsigned));
 #endif
 #ifdef TCP_KEEPIDLE
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){ 300 }, sizeof(int));
@@ -73,7 +78,8 @@ is_over_limit(const struct worker *w, const struct conn *c)
 }
 
 static void
-accepted(struct worker *w, const struct listener *ln, int fd, const struct sockaddr *addr)
+accepted(struct worker *w, const struct listener *ln, int fd,
+        const struct sockaddr *addr)
 {
     const struct conf_listener *conf;
     struct conn *c;
@@ -86,8 +92,8 @@ accepted(struct worker *w, const struct listener *ln, int fd, const struct socka
     socket_prepare(fd);
     c = conn_new(w, fd, ln->index, addr,
             conf->use_proxy_protocol ? STREAM_PROXY
-                    : conf->tls          ? STREAM_TLS
-                                         : STREAM_HEADER);
+            : conf->tls              ? STREAM_TLS
+                                     : STREAM_HEADER);
     if (!c)
         return;
     if (loop_add_fd(w->loop, fd, WORKER_CLASS_CONN,
@@ -153,7 +159,9 @@ listener_open(struct worker *w, unsigned place)
     }
     if (!ln)
         return -ENOSPC;
-    *ln = (struct listener){ .worker = w, .index = given->index, .accepting = true,
+    *ln = (struct listener){ .worker = w,
+        .index = given->index,
+        .accepting = true,
         .io = { .fn = on_accept, .arg = ln, .fd = given->fd } };
     given->used = true;
     return loop_add(w->loop, &ln->io);

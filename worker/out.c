@@ -17,7 +17,12 @@
 #include "worker/conn.h"
 #include "worker/tls.h"
 
-enum { CHUNK_FIRST = 512, CHUNK_LATER = 4096, CHUNK_HEAD = sizeof(struct chunk), IOV_MAX_OURS = 16 };
+enum {
+    CHUNK_FIRST = 512,
+    CHUNK_LATER = 4096,
+    CHUNK_HEAD = sizeof(struct chunk),
+    IOV_MAX_OURS = 16
+};
 
 static struct chunk *
 chunk_new(struct worker *w, size_t room)
@@ -42,7 +47,8 @@ queue_add(struct worker *w, struct queue *q, struct str bytes)
     }
     if (part < n) {
         size_t least = q->head ? CHUNK_LATER : CHUNK_FIRST;
-        struct chunk *next = chunk_new(w, n - part > least ? n - part : least - CHUNK_HEAD);
+        struct chunk *next =
+                chunk_new(w, n - part > least ? n - part : least - CHUNK_HEAD);
 
         memcpy(next->data, bytes.p + part, n - part);
         next->len = (uint32_t)(n - part);

@@ -4,11 +4,13 @@
 #include "worker/worker.h"
 
 /*
- * Adds bytes for the client, within a transaction; they are sent at the end of the turn,
- * all that came together by one system call. A client that lets too much wait is cut at
- * the turn's end (its listener's max_fsm_queue stanzas, or OUT_BYTES_MAX).
+ * Adds bytes for the client, within a transaction; they are sent at the end of the
+ * turn, all that came together by one system call. A client that lets too much wait is
+ * cut at the turn's end (its listener's max_fsm_queue stanzas, or OUT_BYTES_MAX).
  */
-enum { OUT_BYTES_MAX = 8 << 20 };
+enum {
+    OUT_BYTES_MAX = 8 << 20
+};
 void out_add(struct worker *w, struct conn *c, struct str bytes);
 
 /* The same for one stanza, which is counted. */

@@ -2,15 +2,17 @@
  * outbox.c -- frames that a commit has promised
  *
  * The post (ipc/post.h) has them on the heap to send; the slot has them in case we die
- * first. When the post holds nothing any more, all have been sent and the outbox is empty
- * again with one store. While one receiver is slow the outbox cannot be emptied: then only
- * what is for receivers with a backlog is copied to the other buffer.
+ * first. When the post holds nothing any more, all have been sent and the outbox is
+ * empty again with one store. While one receiver is slow the outbox cannot be emptied:
+ * then only what is for receivers with a backlog is copied to the other buffer.
  */
 #include "worker/outbox.h"
 
 #include "worker/conn.h"
 
-enum { COMPACT_AT = 1 << 20 };
+enum {
+    COMPACT_AT = 1 << 20
+};
 
 static uint32_t
 entry_size(const struct outbox_entry *e)

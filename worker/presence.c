@@ -15,7 +15,9 @@
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 
-enum { DIRECTED_MAX = 1000 };
+enum {
+    DIRECTED_MAX = 1000
+};
 
 static const struct str presence_start = { "<presence", 9 };
 
@@ -46,7 +48,8 @@ to_own_resources(struct worker *w, struct conn *c, struct str presence, bool to_
     uint64_t own = conn_id(w, c);
 
     s.to = jid_bare(&s.from);
-    s.type = (uint8_t)(c->flags & CONN_AVAILABLE ? PRESENCE_AVAILABLE : PRESENCE_UNAVAILABLE);
+    s.type = (uint8_t)(c->flags & CONN_AVAILABLE ? PRESENCE_AVAILABLE
+                                                 : PRESENCE_UNAVAILABLE);
     add_with_to(&w->stanza_text, presence, conn_bare(c));
     s.bytes = buf_str(&w->stanza_text);
     deliver_lookup(w, conn_bare(c), 0);
@@ -93,22 +96,25 @@ tell_router(struct worker *w, struct conn *c)
 }
 
 static void
-keep(struct worker *w, struct conn *c, struct str presence, int8_t priority, bool available)
+keep(struct worker *w, struct conn *c, struct str presence, int8_t priority,
+        bool available)
 {
     slot_free(w, c->presence);
     SET(w, c->presence, presence.n ? slot_dup(w, presence) : NULL);
     SET(w, c->presence_n, (uint32_t)presence.n);
     SET(w, c->priority, priority);
     SET(w, c->flags,
-            available ? c->flags | CONN_AVAILABLE : c->flags & ~(unsigned)CONN_AVAILABLE);
+            available ? c->flags | CONN_AVAILABLE
+                      : c->flags & ~(unsigned)CONN_AVAILABLE);
 }
 
 /* Those who got directed presence hear of the end, too (RFC 6121, 4.6.3). */
 static void
 to_directed(struct worker *w, struct conn *c, struct str unavailable)
 {
-    struct stanza s = { .kind = STANZA_PRESENCE, .type = PRESENCE_UNAVAILABLE,
-        .from = conn_jid(c) };
+    struct stanza s = {
+        .kind = STANZA_PRESENCE, .type = PRESENCE_UNAVAILABLE, .from = conn_jid(c)
+    };
 
     for (struct directed *d = c->directed; d; d = d->next) {
         struct str text = { d->jid, d->n };
@@ -163,8 +169,7 @@ presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el)
 }
 
 void
-session_on_present(
-        struct worker *w, struct conn *c, const struct ipc_route_present *m)
+session_on_present(struct worker *w, struct conn *c, const struct ipc_route_present *m)
 {
     struct str presence = { c->presence, c->presence_n };
 

@@ -227,10 +227,12 @@ on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
     slab_get_stats(w->slab, &slab);
     xml_pool_stats(w->pool, &pool);
     buf_addf(&out,
-            "connections %u\nconnection_bytes %zu\nslot_chunk_bytes %llu\nslot_pages %u\n"
+            "connections %u\nconnection_bytes %zu\nslot_chunk_bytes %llu\nslot_pages "
+            "%u\n"
             "parsers_idle %zu\nparsers_out %zu\n",
             w->n_conns, sizeof(struct conn) + sizeof(struct live),
-            (unsigned long long)slab.bytes_used, slab.pages_used, pool.n_idle, pool.n_out);
+            (unsigned long long)slab.bytes_used, slab.pages_used, pool.n_idle,
+            pool.n_out);
     proc_reply(ctx, from, IPC_PROC_REPLY, m->id, IPC_OK, buf_str(&out));
     buf_fini(&out);
 }
@@ -371,13 +373,15 @@ worker_prepare(struct proc *p)
 }
 
 /*
- * Handles what the predecessor had received. A frame at which three in a row have died is
- * stepped over: it must not stop the worker for ever.
+ * Handles what the predecessor had received. A frame at which three in a row have died
+ * is stepped over: it must not stop the worker for ever.
  */
 static void
 inbox_resume(struct worker *w)
 {
-    enum { DEATHS_MAX = 3 };
+    enum {
+        DEATHS_MAX = 3
+    };
     struct slot *s = w->slot;
     uint32_t frame;
 
@@ -388,7 +392,8 @@ inbox_resume(struct worker *w)
     s->inbox_died_packet = s->inbox_packets;
     s->inbox_died_frame = frame;
     if (++s->inbox_deaths >= DEATHS_MAX) {
-        log_error(NULL, "quarantine: %u worker processes died of a frame; it is dropped",
+        log_error(NULL,
+                "quarantine: %u worker processes died of a frame; it is dropped",
                 s->inbox_deaths);
         s->inbox.handled++;
     }
@@ -453,7 +458,8 @@ on_stop_timer(struct loop_timer *t)
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
-        if (c->state != STREAM_FREE && c->state != STREAM_CLOSED && live_of(w, c)->fd >= 0)
+        if (c->state != STREAM_FREE && c->state != STREAM_CLOSED &&
+                live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
     proc_stopped(w->proc, 0);

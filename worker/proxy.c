@@ -12,7 +12,11 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 
-enum { V1_MAX = 107, V2_HEAD = 16, V2_MAX = 1024 };
+enum {
+    V1_MAX = 107,
+    V2_HEAD = 16,
+    V2_MAX = 1024
+};
 
 static const char v2_signature[12] = "\r\n\r\n\0\r\nQUIT\n";
 
@@ -101,7 +105,8 @@ proxy_parse(struct str in, uint8_t ret_addr[16], uint16_t *ret_port, bool *ret_l
     if (in.n == 0)
         return 0;
     if (memcmp(in.p, v2_signature, n) == 0)
-        return n < sizeof v2_signature ? 0 : parse_v2(in, ret_addr, ret_port, ret_local);
+        return n < sizeof v2_signature ? 0
+                                       : parse_v2(in, ret_addr, ret_port, ret_local);
     n = in.n < 6 ? in.n : 6;
     if (memcmp(in.p, "PROXY ", n) == 0)
         return n < 6 ? 0 : parse_v1(in, ret_addr, ret_port, ret_local);

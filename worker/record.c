@@ -20,10 +20,12 @@ static const struct cipher {
     const char *tls_name, *evp_name, *digest;
     uint8_t secret_size, key_size;
 } ciphers[RECORD_CIPHERS] = {
-    [RECORD_AES_128_GCM] = { "TLS_AES_128_GCM_SHA256", "AES-128-GCM", "SHA256", 32, 16 },
-    [RECORD_AES_256_GCM] = { "TLS_AES_256_GCM_SHA384", "AES-256-GCM", "SHA384", 48, 32 },
-    [RECORD_CHACHA20] = { "TLS_CHACHA20_POLY1305_SHA256", "ChaCha20-Poly1305", "SHA256", 32,
+    [RECORD_AES_128_GCM] = { "TLS_AES_128_GCM_SHA256", "AES-128-GCM", "SHA256", 32,
+            16 },
+    [RECORD_AES_256_GCM] = { "TLS_AES_256_GCM_SHA384", "AES-256-GCM", "SHA384", 48,
             32 },
+    [RECORD_CHACHA20] = { "TLS_CHACHA20_POLY1305_SHA256", "ChaCha20-Poly1305", "SHA256",
+            32, 32 },
 };
 
 int
@@ -83,8 +85,8 @@ hkdf_expand_label(const struct tls_state *st, const uint8_t *secret, const char 
 }
 
 int
-record_half_init(const struct tls_state *st, struct record_half *h, const uint8_t *secret,
-        uint64_t sequence)
+record_half_init(const struct tls_state *st, struct record_half *h,
+        const uint8_t *secret, uint64_t sequence)
 {
     int r;
 
@@ -135,8 +137,8 @@ cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
 }
 
 int
-record_seal(const struct tls_state *st, const struct record_half *h, enum record_type type,
-        const void *plain, size_t n, void *ret_record)
+record_seal(const struct tls_state *st, const struct record_half *h,
+        enum record_type type, const void *plain, size_t n, void *ret_record)
 {
     EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 1);
     uint8_t *record = ret_record, inner = (uint8_t)type;

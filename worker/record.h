@@ -11,18 +11,28 @@
  * The TLS 1.3 record layer (RFC 8446, 5), after a handshake that OpenSSL has done. Its
  * whole state is plain data without pointers, so that it can live in the slot.
  */
-enum record_cipher { RECORD_AES_128_GCM, RECORD_AES_256_GCM, RECORD_CHACHA20, RECORD_CIPHERS };
+enum record_cipher {
+    RECORD_AES_128_GCM,
+    RECORD_AES_256_GCM,
+    RECORD_CHACHA20,
+    RECORD_CIPHERS
+};
 
 enum {
     RECORD_HEADER = 5,
     RECORD_TAG = 16,
     RECORD_OVERHEAD = RECORD_HEADER + 1 + RECORD_TAG,
     RECORD_PLAIN_MAX = 16384,
-    RECORD_CIPHER_MAX = RECORD_PLAIN_MAX + 256, /* of a received record, without header */
+    RECORD_CIPHER_MAX =
+            RECORD_PLAIN_MAX + 256, /* of a received record, without header */
     RECORD_SECRET_MAX = 48
 };
 
-enum record_type { RECORD_ALERT = 21, RECORD_HANDSHAKE = 22, RECORD_DATA = 23 };
+enum record_type {
+    RECORD_ALERT = 21,
+    RECORD_HANDSHAKE = 22,
+    RECORD_DATA = 23
+};
 
 /* One direction. */
 struct record_half {
@@ -38,7 +48,8 @@ struct tls_state {
 };
 
 /* From a name such as "TLS_AES_128_GCM_SHA256": 0, or -ENOTSUP for others. */
-int record_cipher_from(const char *name, enum record_cipher *ret_cipher, uint8_t *ret_secret_size);
+int record_cipher_from(
+        const char *name, enum record_cipher *ret_cipher, uint8_t *ret_secret_size);
 
 const char *record_cipher_name(enum record_cipher cipher);
 
@@ -63,10 +74,10 @@ int record_seal(const struct tls_state *st, const struct record_half *h,
 int record_length(struct str in);
 
 /*
- * Opens a whole record under h->sequence. ret_plain has room for its length; *ret_type is
- * the inner type. The length of the content, or -EBADMSG.
+ * Opens a whole record under h->sequence. ret_plain has room for its length; *ret_type
+ * is the inner type. The length of the content, or -EBADMSG.
  */
-int record_open(const struct tls_state *st, const struct record_half *h, struct str record,
-        void *ret_plain, uint8_t *ret_type);
+int record_open(const struct tls_state *st, const struct record_half *h,
+        struct str record, void *ret_plain, uint8_t *ret_type);
 
 #endif

@@ -2,9 +2,10 @@
  * recover.c -- going on where a predecessor died
  *
  * The slot says what had been committed, the kernel what had really been read and
- * written: both counts of a direction differ by at most the one system call whose result
- * the predecessor could not note any more. recv() had written straight into the buffer,
- * so the difference is only added; what send() had taken is taken off the queue.
+ * written: both counts of a direction differ by at most the one system call whose
+ * result the predecessor could not note any more. recv() had written straight into the
+ * buffer, so the difference is only added; what send() had taken is taken off the
+ * queue.
  *
  * A connection whose TLS records are OpenSSL's (TLS 1.2, tls_takeover: false) cannot go
  * on: that state died. It is ended; so are handshakes under way.
@@ -97,7 +98,8 @@ recover_begin(struct worker *w)
             &(struct ipc_nothing){ 0 });
 }
 
-/* Compares with the kernel; false: the counts make no sense, the connection must end. */
+/* Compares with the kernel; false: the counts make no sense, the connection must end.
+ */
 static bool
 reconcile(struct worker *w, struct conn *c, int fd)
 {
@@ -158,7 +160,10 @@ go_on(struct worker *w, struct conn *c)
     }
 }
 
-enum { POISON_DEATHS = 2, POISON_LOGGED = 2000 };
+enum {
+    POISON_DEATHS = 2,
+    POISON_LOGGED = 2000
+};
 
 /* Two processes in a row died while they handled a stanza of this connection. */
 static bool
@@ -181,7 +186,8 @@ set_aside(struct worker *w, struct conn *c)
         bad = (struct str){ text->data + c->text_done, text->len - c->text_done };
     if (bad.n > POISON_LOGGED)
         bad.n = POISON_LOGGED;
-    log_error(conn_ctx(w, c), "quarantine: %u worker processes died of this input: %.*s",
+    log_error(conn_ctx(w, c),
+            "quarantine: %u worker processes died of this input: %.*s",
             w->slot->poison_deaths, STR_ARG(bad));
     w->slot->poison_conn = 0;
     worker_begin(w, NULL);
@@ -205,15 +211,18 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
             shutdown(fd, SHUT_RDWR);
         close(fd);
         if (!c)
-            outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE,
-                    &release);
+            outbox_send(
+                    w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &release);
         return;
     }
     l = live_of(w, c);
     dirty = l->flags & LIVE_DIRTY; /* frames may have come before the socket */
     next_dirty = l->next_dirty;
-    *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE | LIVE_READABLE | dirty,
-        .last_rx_s = w->now_s, .fed = c->text_done, .next_dirty = next_dirty };
+    *l = (struct live){ .fd = fd,
+        .flags = LIVE_WRITABLE | LIVE_READABLE | dirty,
+        .last_rx_s = w->now_s,
+        .fed = c->text_done,
+        .next_dirty = next_dirty };
     l->host = conf_host_find(w->proc->conf, conn_domain(c));
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);
@@ -259,7 +268,8 @@ recover_end(struct worker *w)
             kept++;
         }
     }
-    log_notice(NULL, "took over %u connections of the predecessor, %u were lost", kept, lost);
+    log_notice(NULL, "took over %u connections of the predecessor, %u were lost", kept,
+            lost);
 }
 
 void
@@ -272,7 +282,8 @@ recover_keeper(struct worker *w)
         struct ipc_conn m = { .conn = conn_id(w, c) };
         int fd;
 
-        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED || live_of(w, c)->fd < 0)
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED ||
+                live_of(w, c)->fd < 0)
             continue;
         fd = fcntl(live_of(w, c)->fd, F_DUPFD_CLOEXEC, 0);
         if (fd >= 0)

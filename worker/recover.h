@@ -4,9 +4,9 @@
 #include "worker/worker.h"
 
 /*
- * Taking over from a dead predecessor: its records are in the slot, its sockets with the
- * keeper. recover_begin asks for them; each comes with recover_conn, and recover_end
- * closes the records whose socket is lost.
+ * Taking over from a dead predecessor: its records are in the slot, its sockets with
+ * the keeper. recover_begin asks for them; each comes with recover_conn, and
+ * recover_end closes the records whose socket is lost.
  */
 void recover_begin(struct worker *w);
 void recover_conn(struct worker *w, uint64_t conn, int fd);
@@ -15,7 +15,8 @@ void recover_end(struct worker *w);
 /* The keeper was replaced and holds nothing: gives it all sockets again. */
 void recover_keeper(struct worker *w);
 
-/* Bytes that the kernel has ever taken from us and given to us; 0 where it cannot say. */
+/* Bytes that the kernel has ever taken from us and given to us; 0 where it cannot say.
+ */
 uint64_t recover_kernel_took(int fd);
 uint64_t recover_kernel_gave(int fd);
 

@@ -11,7 +11,11 @@
 #include "worker/tls.h"
 #include "xmpp/ns.h"
 
-enum { FAILURES_MAX = 3, ANSWER_MS = 20000, DATA_MAX = 16384 };
+enum {
+    FAILURES_MAX = 3,
+    ANSWER_MS = 20000,
+    DATA_MAX = 16384
+};
 
 static void
 fail(struct worker *w, struct conn *c, enum sasl_error e, struct str text)
@@ -24,7 +28,8 @@ fail(struct worker *w, struct conn *c, enum sasl_error e, struct str text)
     proc_count(w->proc, COUNTER_AUTH_FAILED, 1);
     SET(w, c->n_auth_failures, (uint8_t)(c->n_auth_failures + 1));
     if (c->n_auth_failures >= FAILURES_MAX)
-        stream_fail(w, c, STREAM_ERROR_POLICY_VIOLATION, "too many failed authentications");
+        stream_fail(
+                w, c, STREAM_ERROR_POLICY_VIOLATION, "too many failed authentications");
 }
 
 /*
@@ -56,9 +61,12 @@ step_send(struct worker *w, struct conn *c, struct xml_el *el, bool initial)
     struct buf data = { 0 }, offered = { 0 };
     char remote[CONN_REMOTE_SIZE];
     struct tls_bindings cb = { 0 };
-    struct ipc_auth_step step = { .conn = conn_id(w, c), .initial = initial,
-        .host = conn_domain(c), .remote = str_from(conn_address(c, remote)),
-        .mechanism = xml_attr(el, "mechanism"), .tls = c->tls };
+    struct ipc_auth_step step = { .conn = conn_id(w, c),
+        .initial = initial,
+        .host = conn_domain(c),
+        .remote = str_from(conn_address(c, remote)),
+        .mechanism = xml_attr(el, "mechanism"),
+        .tls = c->tls };
     bool has_data;
 
     if (!data_of(el, &data, &has_data)) {
@@ -125,13 +133,15 @@ succeed(struct worker *w, struct conn *c, const struct ipc_auth_result *result)
     struct live *l = live_of(w, c);
     struct sockaddr_storage ip;
     struct jid jid = { .local = result->user, .domain = conn_domain(c) };
-    struct conf_subject who = { jid.local, jid.domain, STR_NULL, (struct sockaddr *)&ip };
+    struct conf_subject who = { jid.local, jid.domain, STR_NULL,
+        (struct sockaddr *)&ip };
 
     conn_sockaddr(c, &ip);
     if (!conf_access_allows(l->host, &conn_listener(w, c)->access, &who)) {
         log_info(conn_ctx(w, c), "%.*s is refused by the listener's access rule",
                 STR_ARG(jid.local));
-        fail(w, c, SASL_ERROR_NOT_AUTHORIZED, STR("access is denied by the configuration"));
+        fail(w, c, SASL_ERROR_NOT_AUTHORIZED,
+                STR("access is denied by the configuration"));
         return;
     }
     conn_set_jid(w, c, &jid);
@@ -159,8 +169,9 @@ sasl_on_result(struct worker *w, struct conn *c, const struct ipc_auth_result *r
     } else if (result->status == IPC_AUTH_SUCCESS && result->user.n > 0) {
         succeed(w, c, result);
     } else {
-        enum sasl_error e = result->failure < SASL_ERRORS ? (enum sasl_error)result->failure
-                                                          : SASL_ERROR_NOT_AUTHORIZED;
+        enum sasl_error e = result->failure < SASL_ERRORS
+                                    ? (enum sasl_error)result->failure
+                                    : SASL_ERROR_NOT_AUTHORIZED;
 
         log_info(conn_ctx(w, c), "authentication failed: %s", sasl_error_name(e));
         fail(w, c, e, result->text);

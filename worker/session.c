@@ -82,7 +82,9 @@ static void
 to_account(struct worker *w, struct conn *c, struct xml_el *el, enum stanza_kind kind,
         uint8_t type, const struct jid *to)
 {
-    struct stanza s = { .kind = kind, .type = type, .from = conn_jid(c), .to = *to, .el = el };
+    struct stanza s = {
+        .kind = kind, .type = type, .from = conn_jid(c), .to = *to, .el = el
+    };
     struct buf *bytes = &w->stanza_text;
 
     buf_reset(bytes, SIZE_MAX);
@@ -158,8 +160,8 @@ on_iq(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
 }
 
 static void
-stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el, enum stanza_kind kind,
-        uint8_t type)
+stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
+        enum stanza_kind kind, uint8_t type)
 {
     struct str text = xml_attr(el, "to");
     struct jid to, own = conn_jid(c);
@@ -226,7 +228,8 @@ session_end(struct worker *w, struct conn *c)
     struct ipc_route_conn unbind = { .conn = conn_id(w, c), .bare = conn_bare(c) };
 
     if (c->state == STREAM_BIND_WAIT) {
-        /* The router may bind it yet: what it binds for nobody, it is told to forget. */
+        /* The router may bind it yet: what it binds for nobody, it is told to forget.
+         */
         outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     }
     if (c->state == STREAM_SASL || c->state == STREAM_SASL_WAIT) {

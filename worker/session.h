@@ -4,8 +4,8 @@
 #include "worker/worker.h"
 
 /*
- * A session: a connection whose resource is bound (RFC 6121). All functions run within a
- * transaction.
+ * A session: a connection whose resource is bound (RFC 6121). All functions run within
+ * a transaction.
  */
 
 /* Handler of stream.def for the state OPEN. */

@@ -10,7 +10,9 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 
-enum { PAUSE_MAX_MS = 5000 };
+enum {
+    PAUSE_MAX_MS = 5000
+};
 
 void
 shaper_choose(struct worker *w, struct conn *c)
@@ -80,8 +82,7 @@ shaper_pause(struct worker *w, struct conn *c, uint32_t ms)
         w->paused = mem_realloc(w->paused, w->paused_size * sizeof *w->paused);
     }
     w->paused[w->n_paused++] = conn_index(w, c);
-    if (w->paused_timer.place == 0 ||
-            w->paused_timer.at_ms > loop_now_ms(w->loop) + ms)
+    if (w->paused_timer.place == 0 || w->paused_timer.at_ms > loop_now_ms(w->loop) + ms)
         loop_timer_set(w->loop, &w->paused_timer, ms);
 }
 

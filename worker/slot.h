@@ -10,9 +10,9 @@
 #include "shm/tx.h"
 
 /*
- * The slot segment: everything about the connections of one worker that must outlive the
- * worker. It is mapped at the same address by each occupant, so plain pointers within it
- * stay valid. It changes by transactions (shm/tx.h): SET() below.
+ * The slot segment: everything about the connections of one worker that must outlive
+ * the worker. It is mapped at the same address by each occupant, so plain pointers
+ * within it stay valid. It changes by transactions (shm/tx.h): SET() below.
  *
  * What can be recomputed is on the heap, in struct live (worker/live.h).
  */
@@ -37,7 +37,7 @@ struct queue {
 };
 
 enum stream_state {
-#define TO(state) 0
+#define TO(state)                    0
 #define STREAM(state, handler, next) STREAM_##state,
 #include "worker/stream.def"
 #undef STREAM
@@ -45,7 +45,11 @@ enum stream_state {
     STREAM_STATES
 };
 
-enum conn_tls { CONN_PLAIN, CONN_TLS12 = 12, CONN_TLS13 = 13 };
+enum conn_tls {
+    CONN_PLAIN,
+    CONN_TLS12 = 12,
+    CONN_TLS13 = 13
+};
 
 enum conn_flag {
     CONN_AUTHED = 1 << 0,    /* SASL has succeeded: jid has a local part */
@@ -53,9 +57,10 @@ enum conn_flag {
     CONN_HEADER_SENT = 1 << 2,
     CONN_CLOSE_SENT = 1 << 3, /* our </stream:stream> is in the queue */
     CONN_BOUND = 1 << 4,      /* the router knows it */
-    CONN_TLS_PENDING = 1 << 5, /* <proceed/> is in the queue: the handshake comes next */
-    CONN_WANTS_OTHERS = 1 << 8,  /* has become available: gets others' presence */
-    CONN_TLS_CLOSED = 1 << 7,    /* our close_notify is in the queue */
+    CONN_TLS_PENDING =
+            1 << 5, /* <proceed/> is in the queue: the handshake comes next */
+    CONN_WANTS_OTHERS = 1 << 8, /* has become available: gets others' presence */
+    CONN_TLS_CLOSED = 1 << 7,   /* our close_notify is in the queue */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
 
@@ -73,25 +78,26 @@ struct conn {
     uint8_t tls;         /* enum conn_tls */
     uint8_t n_auth_failures;
     int8_t priority;
-    uint32_t flags; /* enum conn_flag */
-    uint16_t listener; /* index in the configuration */
-    uint16_t port;     /* of the client */
-    uint8_t addr[16];  /* of the client; IPv4 is v4-mapped */
-    uint64_t since_us; /* accepted, then: bound (wall clock) */
+    uint32_t flags;              /* enum conn_flag */
+    uint16_t listener;           /* index in the configuration */
+    uint16_t port;               /* of the client */
+    uint8_t addr[16];            /* of the client; IPv4 is v4-mapped */
+    uint64_t since_us;           /* accepted, then: bound (wall clock) */
     uint64_t rx_total, tx_total; /* bytes that the kernel gave us and took from us */
     struct chunk *in;    /* bytes received; under TLS 1.3 of ours: incomplete record */
     struct chunk *plain; /* under TLS: bytes received after decryption */
     uint32_t in_done;    /* bytes of `in` that have become text */
-    uint32_t text_done;  /* bytes of the text (plain or in) up to the last element's end */
+    uint32_t text_done;  /* bytes of the text (plain or in) up to the last element's end
+                          */
     struct queue out;    /* bytes for the client; under TLS before encryption */
     struct queue wire;   /* under TLS: records ready to be sent */
-    struct tls_state *tls_state; /* the record layer, taken over from OpenSSL */
+    struct tls_state *tls_state;   /* the record layer, taken over from OpenSSL */
     struct tls_bindings *bindings; /* channel bindings, until SASL has succeeded */
-    char *jid;           /* local@domain/resource, packed; lengths below */
+    char *jid;                     /* local@domain/resource, packed; lengths below */
     uint16_t local_n, domain_n, resource_n;
     uint16_t scopes_n;
-    char *scopes; /* namespaces of the stream header (xml/parser.h) */
-    char *lang;   /* xml:lang of the stream header, terminated */
+    char *scopes;   /* namespaces of the stream header (xml/parser.h) */
+    char *lang;     /* xml:lang of the stream header, terminated */
     char *presence; /* last broadcast presence, serialised without `to` */
     uint32_t presence_n;
     uint32_t presence_serial; /* of the last change sent to the router */
@@ -104,7 +110,9 @@ struct conn {
  * Frames for other processes, kept until they have been sent: each an outbox_entry and
  * its payload, padded to 8 bytes. Two buffers, so that it can be compacted.
  */
-enum { OUTBOX_SIZE = 32 << 20 };
+enum {
+    OUTBOX_SIZE = 32 << 20
+};
 struct outbox {
     uint32_t which; /* buffer in use */
     uint32_t len;
@@ -120,8 +128,8 @@ struct outbox_entry {
 
 struct slot {
     uint32_t magic, layout;
-    char instance[33];   /* of the service's start that this content belongs to */
-    uint32_t conns_used; /* records from here on were never used */
+    char instance[33];         /* of the service's start that this content belongs to */
+    uint32_t conns_used;       /* records from here on were never used */
     uint64_t transaction_conn; /* whose stanza is being handled */
     uint64_t poison_conn;      /* in whose transaction the last occupants died, */
     uint32_t poison_deaths;    /* and how many of them in a row */
@@ -140,9 +148,9 @@ struct slot {
 uint64_t slot_size(void);
 
 /*
- * Takes the segment at base over. false: it is new, or of another layout or start of the
- * service, and was emptied; true: its connections are those of a predecessor, and what it
- * had not committed has been undone.
+ * Takes the segment at base over. false: it is new, or of another layout or start of
+ * the service, and was emptied; true: its connections are those of a predecessor, and
+ * what it had not committed has been undone.
  */
 bool slot_open(struct slot *slot, const char *instance, struct slab **ret_slab);
 

@@ -12,7 +12,10 @@
 #include "worker/in.h"
 #include "worker/session.h"
 
-enum { TICK_MS = 1000, PING_TIMEOUT_S = 32 };
+enum {
+    TICK_MS = 1000,
+    PING_TIMEOUT_S = 32
+};
 
 /* The time of the connection's state has run out. */
 static void
@@ -54,7 +57,7 @@ check_idle(struct worker *w, struct conn *c, struct live *l)
         worker_commit(w);
         l->flags |= LIVE_PINGED;
     } else if (l->flags & LIVE_PINGED && ping->kill &&
-            idle_ms / 1000 >= ping->interval_s + ping->timeout_s) {
+               idle_ms / 1000 >= ping->interval_s + ping->timeout_s) {
         on_deadline(w, c);
     }
 }
@@ -100,7 +103,8 @@ tick_load(struct worker *w)
     mem_free_p(w->ping);
     w->ping = mem_zalloc(conf->n_hosts * sizeof *w->ping);
     for (size_t i = 0; i < conf->n_hosts; i++) {
-        const struct conf_module *m = conf_module_find(&conf->hosts[i], STR("mod_ping"));
+        const struct conf_module *m =
+                conf_module_find(&conf->hosts[i], STR("mod_ping"));
         struct ping_policy *p = &w->ping[i];
         uint64_t ack_ms;
 

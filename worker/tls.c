@@ -1,5 +1,6 @@
 /*
- * tls.c -- TLS of client connections: OpenSSL over memory, until its records are taken over
+ * tls.c -- TLS of client connections: OpenSSL over memory, until its records are taken
+ * over
  */
 #include "worker/tls_inside.h"
 
@@ -12,7 +13,9 @@
 #include "worker/conn.h"
 #include "worker/out.h"
 
-enum { TLS_READ_SIZE = 2048 };
+enum {
+    TLS_READ_SIZE = 2048
+};
 
 int
 tls_begin(struct worker *w, struct conn *c, const struct conf_host *host, bool direct)
@@ -54,8 +57,8 @@ tls_free(struct tls **pt)
 }
 
 /*
- * What OpenSSL has written goes into the slot, to be sent at the turn's end. Returns how
- * many records that was.
+ * What OpenSSL has written goes into the slot, to be sent at the turn's end. Returns
+ * how many records that was.
  */
 static unsigned
 drain(struct worker *w, struct conn *c, struct tls *t)
@@ -191,7 +194,8 @@ endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
 
     if (!cert || !X509_get_signature_info(cert, &nid, NULL, NULL, NULL))
         return 0;
-    if (nid != NID_undef && nid != NID_md5 && nid != NID_sha1 && EVP_get_digestbynid(nid))
+    if (nid != NID_undef && nid != NID_md5 && nid != NID_sha1 &&
+            EVP_get_digestbynid(nid))
         md = EVP_get_digestbynid(nid);
     return X509_digest(cert, md, (unsigned char *)ret_digest, &n) == 1 ? n : 0;
 }
@@ -208,9 +212,10 @@ tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb)
             ret_cb->exporter_n = sizeof ret_cb->exporter;
     } else if (SSL_get_extms_support(ssl) == 1) {
         /* The client's Finished, or the server's when the session was resumed. */
-        size_t n = SSL_session_reused(ssl)
-                ? SSL_get_finished(ssl, ret_cb->unique, sizeof ret_cb->unique)
-                : SSL_get_peer_finished(ssl, ret_cb->unique, sizeof ret_cb->unique);
+        size_t n = SSL_session_reused(ssl) ? SSL_get_finished(ssl, ret_cb->unique,
+                                                     sizeof ret_cb->unique)
+                                           : SSL_get_peer_finished(ssl, ret_cb->unique,
+                                                     sizeof ret_cb->unique);
 
         ret_cb->unique_n = n <= sizeof ret_cb->unique ? n : 0;
     }
@@ -239,6 +244,7 @@ tls_describe(struct worker *w, struct conn *c)
         return record_cipher_name((enum record_cipher)c->tls_state->cipher);
     if (!t)
         return "no TLS";
-    snprintf(text, sizeof text, "%s %s", SSL_get_version(t->ssl), SSL_get_cipher(t->ssl));
+    snprintf(text, sizeof text, "%s %s", SSL_get_version(t->ssl),
+            SSL_get_cipher(t->ssl));
     return text;
 }

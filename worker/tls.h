@@ -4,9 +4,9 @@
 #include "worker/worker.h"
 
 /*
- * TLS of client connections. OpenSSL does the handshake over memory; the records are its
- * too, unless they were taken over (worker/record.h). All of it works on the bytes in
- * c->in and writes to the queue c->wire; nothing here touches the socket.
+ * TLS of client connections. OpenSSL does the handshake over memory; the records are
+ * its too, unless they were taken over (worker/record.h). All of it works on the bytes
+ * in c->in and writes to the queue c->wire; nothing here touches the socket.
  */
 
 /* Contexts for all hosts and listeners, from the configuration and the certificates. */
@@ -17,10 +17,11 @@ void tls_contexts_free(struct worker *w);
 bool tls_available(const struct worker *w);
 
 /*
- * Begins the server's side; host NULL: as SNI says, else the first. direct: from the first
- * byte, so that ALPN counts (XEP-0368). 0 or -errno.
+ * Begins the server's side; host NULL: as SNI says, else the first. direct: from the
+ * first byte, so that ALPN counts (XEP-0368). 0 or -errno.
  */
-int tls_begin(struct worker *w, struct conn *c, const struct conf_host *host, bool direct);
+int tls_begin(
+        struct worker *w, struct conn *c, const struct conf_host *host, bool direct);
 
 /* Moves what was received into OpenSSL's hands. false: the connection was closed. */
 bool tls_take_input(struct worker *w, struct conn *c);
@@ -32,9 +33,9 @@ int tls_handshake(struct worker *w, struct conn *c);
 size_t tls_next_size(struct worker *w, struct conn *c);
 
 /*
- * Decrypts up to n bytes, within a transaction. > 0: so many; 0: more input is needed (or a
- * record brought no text: ask again while tls_next_size() is not 0); -EPIPE: the client has
- * closed its side; -EPROTO: broken.
+ * Decrypts up to n bytes, within a transaction. > 0: so many; 0: more input is needed
+ * (or a record brought no text: ask again while tls_next_size() is not 0); -EPIPE: the
+ * client has closed its side; -EPROTO: broken.
  */
 int tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n);
 
@@ -45,7 +46,9 @@ int tls_seal(struct worker *w, struct conn *c, struct str bytes);
 void tls_close(struct worker *w, struct conn *c);
 
 /* Channel bindings; an empty one is not available. */
-enum { TLS_BINDING_MAX = 64 };
+enum {
+    TLS_BINDING_MAX = 64
+};
 struct tls_bindings {
     char exporter[32], endpoint[TLS_BINDING_MAX], unique[TLS_BINDING_MAX];
     size_t exporter_n, endpoint_n, unique_n;

@@ -59,8 +59,8 @@ on_servername(SSL *ssl, int *alert, void *arg)
 }
 
 static int
-on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n, const unsigned char *in,
-        unsigned in_n, void *arg)
+on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
+        const unsigned char *in, unsigned in_n, void *arg)
 {
     static const unsigned char ours[] = "\013xmpp-client";
     struct tls *t = SSL_get_app_data(ssl);
@@ -126,8 +126,8 @@ set_versions(SSL_CTX *ctx, const struct conf_tls *conf)
 {
     uint32_t no = conf->protocol_options;
 
-    SSL_CTX_set_min_proto_version(ctx,
-            no & CONF_TLS_NO_TLSV1_2 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    SSL_CTX_set_min_proto_version(
+            ctx, no & CONF_TLS_NO_TLSV1_2 ? TLS1_3_VERSION : TLS1_2_VERSION);
     if (no & CONF_TLS_NO_TLSV1_3)
         SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
@@ -150,7 +150,8 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
 
     set_versions(ctx, &conf);
     if (SSL_CTX_set_cipher_list(ctx, ciphers) != 1) {
-        log_error(NULL, "ciphers \"%s\" name nothing that OpenSSL knows; using the default",
+        log_error(NULL,
+                "ciphers \"%s\" name nothing that OpenSSL knows; using the default",
                 ciphers);
         SSL_CTX_set_cipher_list(ctx, CIPHERS_DEFAULT);
     }
@@ -170,7 +171,8 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
     r = certs_use(w->tls->certs, ctx, ascii.p, &fits);
     if (r == 0 && !fits && !map_get(&w->tls->warned, host->name)) {
         map_set(&w->tls->warned, str_dup(&w->tls->arena, host->name), w);
-        log_warning(NULL, "no valid certificate names %s; using %s: add one to certfiles",
+        log_warning(NULL,
+                "no valid certificate names %s; using %s: add one to certfiles",
                 ascii.p, certs_describe(w->tls->certs, ascii.p));
     }
     arena_fini(&arena);

@@ -13,7 +13,9 @@
 #include "worker/conn.h"
 #include "worker/out.h"
 
-enum { RECORDS_PER_KEY = 1 << 23 /* AES-GCM: RFC 8446, 5.5 */ };
+enum {
+    RECORDS_PER_KEY = 1 << 23 /* AES-GCM: RFC 8446, 5.5 */
+};
 
 /* What the client sent behind its Finished, unread by OpenSSL, is ours to open. */
 static void
@@ -35,8 +37,9 @@ take_back_input(struct worker *w, struct conn *c, struct tls *t)
 }
 
 /*
- * Takes the record layer over. The records that OpenSSL wrote after the client's Finished
- * are session tickets: they were the first ones under the server's traffic keys.
+ * Takes the record layer over. The records that OpenSSL wrote after the client's
+ * Finished are session tickets: they were the first ones under the server's traffic
+ * keys.
  */
 void
 tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets)
@@ -87,7 +90,8 @@ tls_own_next_size(const struct conn *c)
 {
     struct str record = next_record(c);
 
-    return record.p ? record.n + 1 : 0; /* broken ones too: tls_own_open() will say so */
+    return record.p ? record.n + 1
+                    : 0; /* broken ones too: tls_own_open() will say so */
 }
 
 static int
@@ -104,7 +108,8 @@ seal(struct worker *w, struct conn *c, enum record_type type, const void *p, siz
     return 0;
 }
 
-/* The keys of a direction are replaced as a whole: by another state of the record layer. */
+/* The keys of a direction are replaced as a whole: by another state of the record
+ * layer. */
 static int
 update_keys(struct worker *w, struct conn *c, bool reading)
 {
@@ -157,7 +162,10 @@ on_key_update(struct worker *w, struct conn *c, const uint8_t *p, size_t n)
 static int
 on_alert(const uint8_t *p, size_t n)
 {
-    enum { CLOSE_NOTIFY = 0, USER_CANCELED = 90 };
+    enum {
+        CLOSE_NOTIFY = 0,
+        USER_CANCELED = 90
+    };
 
     if (n != 2)
         return -EPROTO;

@@ -14,8 +14,8 @@
  * files of this folder; others see worker_ops only (worker/process.h).
  */
 
-struct tls;    /* worker/tls.h: OpenSSL's half of a connection */
-struct certs;  /* worker/certs.h */
+struct tls;   /* worker/tls.h: OpenSSL's half of a connection */
+struct certs; /* worker/certs.h */
 
 enum live_flag {
     LIVE_DIRTY = 1 << 0,    /* in the list of connections to flush at the turn's end */
@@ -27,7 +27,7 @@ enum live_flag {
     LIVE_PINGED = 1 << 6,   /* our ping is unanswered */
     LIVE_FEEDING = 1 << 7,  /* its parser is running: do not touch it */
     LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
-    LIVE_SLOW = 1 << 9      /* let more wait than it may: to be cut */
+    LIVE_SLOW = 1 << 9            /* let more wait than it may: to be cut */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -39,16 +39,17 @@ struct live {
     struct xml_parser *parser;
     struct tls *tls;
     const struct conf_host *host; /* of the configuration in force */
-    uint32_t deadline_s;     /* when the state ends; 0: never */
-    uint32_t out_deadline_s; /* when the client must have read something; 0: no output */
-    uint32_t answer_s;       /* when another process must have answered; 0: none asked */
+    uint32_t deadline_s;          /* when the state ends; 0: never */
+    uint32_t
+            out_deadline_s; /* when the client must have read something; 0: no output */
+    uint32_t answer_s;      /* when another process must have answered; 0: none asked */
     uint32_t last_rx_s;
-    uint32_t queued;         /* stanzas that wait to be sent */
-    uint32_t resume_ms;      /* paused: until then (lower 32 bits of the loop's clock) */
-    uint32_t shaper_ms;      /* token bucket: when it was filled last */
+    uint32_t queued;    /* stanzas that wait to be sent */
+    uint32_t resume_ms; /* paused: until then (lower 32 bits of the loop's clock) */
+    uint32_t shaper_ms; /* token bucket: when it was filled last */
     int64_t shaper_tokens;
     const struct conf_shaper *shaper;
-    uint32_t next_dirty;     /* index + 1; 0: end */
+    uint32_t next_dirty; /* index + 1; 0: end */
 };
 
 struct tls_contexts;
@@ -66,7 +67,11 @@ struct ping_policy {
     uint32_t interval_s, timeout_s;
 };
 
-enum { LIVE_BLOCK = 1024, WORKER_CLASS_CONN = 1, PRESENCE_PENDING_MAX = 64 };
+enum {
+    LIVE_BLOCK = 1024,
+    WORKER_CLASS_CONN = 1,
+    PRESENCE_PENDING_MAX = 64
+};
 
 struct worker {
     struct proc *proc;
@@ -83,17 +88,17 @@ struct worker {
     struct xml_pool *pool;
     struct tls_contexts *tls;
     struct arena scratch; /* until the end of the turn */
-    struct buf frame; /* for packing one frame */
+    struct buf frame;     /* for packing one frame */
     uint32_t outbox_compact_at;
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
     struct route_snapshot *snapshot;
     struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */
-    void **garbage;       /* slot memory to be freed when the transaction is committed */
+    void **garbage; /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;
 
-    uint32_t dirty;       /* index + 1 of the first connection to flush */
+    uint32_t dirty; /* index + 1 of the first connection to flush */
     uint32_t *dead;
     size_t n_dead, dead_size;
     uint32_t *paused;

@@ -28,21 +28,26 @@ unhex(const char *hex, uint8_t *out)
     return n;
 }
 
-/* RFC 8448, section 3, "derive write traffic keys for application data" and the records */
-static const char client_secret[] = "9e 40 64 6c e7 9a 7f 9d c0 5a f8 88 9b ce 65 52 87 5a fa 0b "
-                                    "06 df 00 87 f7 92 eb b7 c1 75 04 a5";
+/* RFC 8448, section 3, "derive write traffic keys for application data" and the records
+ */
+static const char client_secret[] =
+        "9e 40 64 6c e7 9a 7f 9d c0 5a f8 88 9b ce 65 52 87 5a fa 0b "
+        "06 df 00 87 f7 92 eb b7 c1 75 04 a5";
 static const char client_key[] = "17 42 2d da 59 6e d5 d9 ac d8 90 e3 c6 3f 50 51";
 static const char client_iv[] = "5b 78 92 3d ee 08 57 90 33 e5 23 d9";
-static const char server_secret[] = "a1 1a f9 f0 55 31 f8 56 ad 47 11 6b 45 a9 50 32 82 04 b4 f4 "
-                                    "4b fb 6b 3a 4b 4f 1f 3f cb 63 16 43";
+static const char server_secret[] =
+        "a1 1a f9 f0 55 31 f8 56 ad 47 11 6b 45 a9 50 32 82 04 b4 f4 "
+        "4b fb 6b 3a 4b 4f 1f 3f cb 63 16 43";
 static const char server_key[] = "9f 02 28 3b 6c 9c 07 ef c2 6b b9 f2 ac 92 e3 56";
 static const char server_iv[] = "cf 78 2b 88 dd 83 54 9a ad f1 e9 84";
-static const char client_record[] =
-        "17 03 03 00 43 a2 3f 70 54 b6 2c 94 d0 af fa fe 82 28 ba 55 cb ef ac ea 42 f9 14 aa 66 "
-        "bc ab 3f 2b 98 19 a8 a5 b4 6b 39 5b d5 4a 9a 20 44 1e 2b 62 97 4e 1f 5a 62 92 a2 97 70 "
-        "14 bd 1e 3d ea e6 3a ee bb 21 69 49 15 e4";
-static const char client_alert[] = "17 03 03 00 13 c9 87 27 60 65 56 66 b7 4d 7f f1 15 3e fd 6d "
-                                   "b6 d0 b0 e3";
+static const char client_record[] = "17 03 03 00 43 a2 3f 70 54 b6 2c 94 d0 af fa fe "
+                                    "82 28 ba 55 cb ef ac ea 42 f9 14 aa 66 "
+                                    "bc ab 3f 2b 98 19 a8 a5 b4 6b 39 5b d5 4a 9a 20 "
+                                    "44 1e 2b 62 97 4e 1f 5a 62 92 a2 97 70 "
+                                    "14 bd 1e 3d ea e6 3a ee bb 21 69 49 15 e4";
+static const char client_alert[] =
+        "17 03 03 00 13 c9 87 27 60 65 56 66 b7 4d 7f f1 15 3e fd 6d "
+        "b6 d0 b0 e3";
 
 static void
 state_8448(struct tls_state *st)
@@ -83,7 +88,8 @@ records_open_and_seal_as_in_rfc_8448(void **state)
     state_8448(&st);
     assert_int_equal(record_length((struct str){ (char *)record, n }), n);
     assert_int_equal(
-            record_open(&st, &st.rd, (struct str){ (char *)record, n }, plain, &type), 50);
+            record_open(&st, &st.rd, (struct str){ (char *)record, n }, plain, &type),
+            50);
     assert_int_equal(type, RECORD_DATA);
     for (unsigned i = 0; i < 50; i++)
         assert_int_equal(plain[i], i);
@@ -93,7 +99,8 @@ records_open_and_seal_as_in_rfc_8448(void **state)
     st.rd.sequence = 1;
     n = unhex(client_alert, record);
     assert_int_equal(
-            record_open(&st, &st.rd, (struct str){ (char *)record, n }, plain, &type), 2);
+            record_open(&st, &st.rd, (struct str){ (char *)record, n }, plain, &type),
+            2);
     assert_int_equal(type, RECORD_ALERT);
     assert_int_equal(plain[0], 1);
     assert_int_equal(plain[1], 0);
@@ -102,10 +109,11 @@ records_open_and_seal_as_in_rfc_8448(void **state)
 static void
 every_cipher_opens_what_it_sealed(void **state)
 {
-    static const char *const names[] = { "TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-        "TLS_CHACHA20_POLY1305_SHA256" };
+    static const char *const names[] = { "TLS_AES_128_GCM_SHA256",
+        "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256" };
     static const size_t sizes[] = { 0, 1, 15, 16, 17, 1000, RECORD_PLAIN_MAX };
-    static uint8_t in[RECORD_PLAIN_MAX], record[RECORD_PLAIN_MAX + 64], out[RECORD_PLAIN_MAX + 64];
+    static uint8_t in[RECORD_PLAIN_MAX], record[RECORD_PLAIN_MAX + 64],
+            out[RECORD_PLAIN_MAX + 64];
 
     (void)state;
     for (size_t i = 0; i < sizeof in; i++)
@@ -140,8 +148,8 @@ every_cipher_opens_what_it_sealed(void **state)
         assert_int_equal(st.rd.sequence, 0);
         assert_true(memcmp(before, st.rd.key, 16) != 0);
     }
-    assert_int_equal(record_cipher_from("TLS_AES_128_CCM_SHA256", &(enum record_cipher){ 0 },
-                             &(uint8_t){ 0 }),
+    assert_int_equal(record_cipher_from("TLS_AES_128_CCM_SHA256",
+                             &(enum record_cipher){ 0 }, &(uint8_t){ 0 }),
             -ENOTSUP);
 }
 

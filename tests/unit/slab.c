@@ -14,7 +14,9 @@
 #include "shm/slab.h"
 #include "shm/tx.h"
 
-enum { PAGES = 256 };
+enum {
+    PAGES = 256
+};
 
 static uint8_t classes[PAGES];
 
@@ -32,9 +34,11 @@ static void
 chunks_do_not_overlap(void **state)
 {
     struct slab *slab = slab_new(memory(), PAGES, classes, true);
-    static const size_t sizes[] = { 1, 31, 32, 33, 48, 100, 500, 4000, 16384, 65536, 70000,
-        200000 };
-    enum { N = 400 };
+    static const size_t sizes[] = { 1, 31, 32, 33, 48, 100, 500, 4000, 16384, 65536,
+        70000, 200000 };
+    enum {
+        N = 400
+    };
     unsigned char *p[N] = { 0 };
     size_t size[N] = { 0 };
     struct slab_stats st;
@@ -77,7 +81,7 @@ a_successor_keeps_what_is_reachable(void **state)
     for (int i = 0; i < 100; i++) {
         kept[i] = slab_alloc(slab, 300);
         memset(kept[i], i, 300);
-        slab_alloc(slab, 300);      /* lost with the process */
+        slab_alloc(slab, 300); /* lost with the process */
         slab_alloc(slab, 5000);
     }
     big = slab_alloc(slab, 150000);

@@ -15,8 +15,10 @@ typedef void (*call_fn)(
 void call_start(struct request *rq, ipc_addr to, enum ipc_type type, const char *name,
         const struct str *arg, size_t n_args, call_fn fn);
 
-/* A question to the database of one host (sql/sql.h); the result is there during the
- * call. */
+/*
+ * A question to the database of one host (sql/sql.h); the result is there during the
+ * call.
+ */
 typedef void (*call_sql_fn)(struct request *rq, const struct sql_result *result);
 void call_sql(struct request *rq, struct str host, enum sql_op op,
         const struct sql_value *param, size_t n_params, call_sql_fn fn);

@@ -29,7 +29,8 @@ enum process_field {
 static const char *const field_names[PROCESS_FIELDS] = { "pid", "role", "slot",
     "uptime", "restarts", "connections", "cpu_ms", "memory_kib" };
 
-/* Fields that a master of another version does not send are 0, others are passed over.
+/*
+ * Fields that a master of another version does not send are 0, others are passed over.
  */
 static void
 process_split(struct str line, struct str ret[PROCESS_FIELDS])
@@ -59,7 +60,8 @@ ask_master(struct request *rq, const char *name, size_t n_args, call_fn fn)
     call_start(rq, master, IPC_MASTER_CALL, name, rq->arg, n_args, fn);
 }
 
-/* Commands that the master does by itself: nothing (and perhaps warnings), or why not.
+/*
+ * Commands that the master does by itself: nothing (and perhaps warnings), or why not.
  */
 static void
 on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)

@@ -37,7 +37,8 @@ void sessions_count(struct request *rq, struct str host);
 int sessions_of(struct request *rq, struct str bare, bool presence,
         struct session **ret_sessions);
 
-/* Ends sessions of an account (all, or those with this resource): how many, or -EAGAIN.
+/*
+ * Ends sessions of an account (all, or those with this resource): how many, or -EAGAIN.
  */
 int sessions_end(struct request *rq, struct str bare, struct str resource,
         enum stream_error condition, struct str text);

@@ -34,12 +34,14 @@ void digest_hash(enum digest d, struct str data, uint8_t *ret_hash);
 void digest_hmac(enum digest d, struct str key, const struct str *parts, size_t n_parts,
         uint8_t *ret_mac);
 
-/* PBKDF2-HMAC with one block of output: Hi() of RFC 5802. About 0.2 us per iteration.
+/*
+ * PBKDF2-HMAC with one block of output: Hi() of RFC 5802. About 0.2 us per iteration.
  */
 void digest_pbkdf2(enum digest d, struct str password, struct str salt,
         uint32_t iterations, uint8_t *ret_key);
 
-/* How often digest_pbkdf2 was called in this process: what the tests compare, not time.
+/*
+ * How often digest_pbkdf2 was called in this process: what the tests compare, not time.
  */
 uint64_t digest_n_pbkdf2(void);
 

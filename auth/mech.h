@@ -39,7 +39,8 @@ enum auth_cb {
 };
 const char *auth_cb_name(enum auth_cb cb); /* as in XEP-0440: "tls-exporter" */
 
-/* How a password may be kept; the values are those of users.type in ejabberd's schema.
+/*
+ * How a password may be kept; the values are those of users.type in ejabberd's schema.
  */
 enum cred_type {
     CRED_UNTYPED, /* written before 25.03: the row itself says */

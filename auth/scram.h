@@ -44,7 +44,8 @@ struct scram_final {
 };
 int scram_parse_final(struct str msg, struct scram_final *ret_final);
 
-/* Undoes "=2C" and "=3D" into out: 0, -EBADMSG: another "=", a NUL, not UTF-8, empty.
+/*
+ * Undoes "=2C" and "=3D" into out: 0, -EBADMSG: another "=", a NUL, not UTF-8, empty.
  */
 int scram_unescape(struct str name, struct buf *out);
 

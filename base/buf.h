@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* Bytes on the heap that grow. { 0 } is an empty buf. Always terminated once written.
+/*
+ * Bytes on the heap that grow. { 0 } is an empty buf. Always terminated once written.
  */
 struct buf {
     char *p;

@@ -4,7 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Milliseconds of a clock that never jumps and is the same in all processes of a host.
+/*
+ * Milliseconds of a clock that never jumps and is the same in all processes of a host.
  */
 uint64_t clock_ms(void);
 uint64_t clock_us(void);

@@ -20,8 +20,10 @@ bool list_empty(const struct list *head);
 void list_add(struct list *head, struct list *node);  /* at the end */
 void list_push(struct list *head, struct list *node); /* in front */
 
-/* Takes the node out and makes it a ring of its own, so that doing it twice is
- * harmless. */
+/*
+ * Takes the node out and makes it a ring of its own, so that doing it twice is
+ * harmless.
+ */
 void list_del(struct list *node);
 
 #define list_entry(node, type, member) container_of(node, type, member)

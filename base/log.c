@@ -36,7 +36,8 @@ log_level_name(enum log_level level)
 int
 log_level_from(struct str name, enum log_level *ret_level)
 {
-    /* The numbers of old ejabberd files: none, critical, error, warning, info, debug.
+    /*
+     * The numbers of old ejabberd files: none, critical, error, warning, info, debug.
      */
     static const enum log_level old[] = { LOG_LEVEL_NONE, LOG_LEVEL_CRITICAL,
         LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO, LOG_LEVEL_DEBUG };

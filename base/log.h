@@ -6,7 +6,8 @@
 
 #include "base/str.h"
 
-/* ejabberd's loglevel names, the most urgent first (log_level_name has them as text).
+/*
+ * ejabberd's loglevel names, the most urgent first (log_level_name has them as text).
  */
 enum log_level {
     LOG_LEVEL_NONE,

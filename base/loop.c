@@ -120,7 +120,8 @@ loop_del_fd(struct loop *loop, int fd)
     loop_os_del(loop->os_fd, fd);
 }
 
-/* Puts t at a place and moves it towards the root or the leaves until the heap is one.
+/*
+ * Puts t at a place and moves it towards the root or the leaves until the heap is one.
  */
 static void
 timer_settle(struct loop *loop, struct loop_timer *t, size_t at)

@@ -16,7 +16,8 @@ int loop_os_open(void);
 int loop_os_add(int os_fd, int fd, uint64_t tag);
 int loop_os_del(int os_fd, int fd);
 
-/* How many events (0 on a time-out or an interruption), or -errno; -1 waits for ever.
+/*
+ * How many events (0 on a time-out or an interruption), or -errno; -1 waits for ever.
  */
 int loop_os_wait(int os_fd, struct loop_os_event *ret_events, int n_max, int wait_ms);
 

@@ -47,7 +47,8 @@ struct str str_dup(struct arena *arena, struct str s);
 char *str_dup_c(struct arena *arena, struct str s);
 char *str_heap_c(struct str s); /* free() it */
 
-/* Takes the same time for all contents of one length (RFC 5802 secrets and the like).
+/*
+ * Takes the same time for all contents of one length (RFC 5802 secrets and the like).
  */
 bool str_eq_secret(struct str a, struct str b);
 

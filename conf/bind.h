@@ -94,7 +94,8 @@ const struct conf_module *conf_module_in(
 int conf_personalise_modules(struct conf_binder *b, struct conf_host *host);
 int conf_bind_shapers(struct conf_binder *b, const struct conf_node *map);
 
-/* What only makes sense together: names that are not defined, TLS without certificates.
+/*
+ * What only makes sense together: names that are not defined, TLS without certificates.
  */
 int conf_judge(struct conf_binder *b);
 

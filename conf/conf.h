@@ -37,7 +37,8 @@ struct conf_strs {
     size_t n;
 };
 
-/* Values of options that are one of a few words; tables in conf/value.c hold the words.
+/*
+ * Values of options that are one of a few words; tables in conf/value.c hold the words.
  */
 enum conf_db {
     CONF_DB_MNESIA,
@@ -99,8 +100,10 @@ enum conf_tls_option {
     CONF_TLS_NO_TICKET = 1 << 8
 };
 
-/* TLS settings of a host (c2s_*) or of one listener, which wins where it says
- * something. */
+/*
+ * TLS settings of a host (c2s_*) or of one listener, which wins where it says
+ * something.
+ */
 struct conf_tls {
     struct str ciphers; /* an OpenSSL list; unset: the library's default */
     struct str dhfile;
@@ -138,7 +141,8 @@ struct conf_access {
     struct conf_pos pos;
 };
 
-/* What a `shaper:` option holds: likewise, from shaper_rules; name "none" by default.
+/*
+ * What a `shaper:` option holds: likewise, from shaper_rules; name "none" by default.
  */
 struct conf_shaper_access {
     struct str name;
@@ -154,8 +158,10 @@ struct conf_shaper {
     uint64_t burst; /* bytes that may come at once; = rate unless said */
 };
 
-/* A module of one host; options are checked, and kept as nodes (conf_module_* read
- * them) */
+/*
+ * A module of one host; options are checked, and kept as nodes (conf_module_* read
+ * them)
+ */
 struct conf_module {
     struct str name;
     const struct conf_node *options; /* a map, may be empty, never NULL */
@@ -383,8 +389,10 @@ struct str conf_module_text(const struct conf_module *m, const char *option);
 const struct conf_node *conf_module_node(
         const struct conf_module *m, const char *option);
 
-/* What `stanzad -t` prints: files, hosts, listeners, databases, certificates. No
- * secret. */
+/*
+ * What `stanzad -t` prints: files, hosts, listeners, databases, certificates. No
+ * secret.
+ */
 void conf_explain(const struct conf *conf, FILE *out);
 
 /*

@@ -141,7 +141,8 @@ include_value(struct conf_binder *b, struct conf_node *map, struct conf_node *in
                     "invalid value of option include_config_file");
             return -EINVAL;
         }
-        /* Keep the order of the list: each goes behind what came with the one before.
+        /*
+         * Keep the order of the list: each goes behind what came with the one before.
          */
         size_t n = map->n;
         one = include_file(b, map, last, name, opts, chain);

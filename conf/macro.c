@@ -390,7 +390,8 @@ conf_keywords(struct conf_binder *b, struct conf_node *root)
     predefine(&x, "LOG_PATH", conf->log_path);
     predefine(&x, "VERSION", major_minor);
     predefine(&x, "SEMVER", semver);
-    /* Before the global modules themselves, of which hosts with keywords take a copy.
+    /*
+     * Before the global modules themselves, of which hosts with keywords take a copy.
      */
     r = expand_hosts(&x, root, "host_config");
     one = expand_hosts(&x, root, "append_host_config");

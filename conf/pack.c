@@ -202,7 +202,8 @@ get_number(struct unpacker *u, uint64_t max, uint64_t *ret)
     return -EBADMSG;
 }
 
-/* A view of the input; text never holds a zero byte, because it ends up in C strings.
+/*
+ * A view of the input; text never holds a zero byte, because it ends up in C strings.
  */
 static int
 get_text(struct unpacker *u, struct str *ret)

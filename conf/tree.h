@@ -3,7 +3,8 @@
 
 #include "conf/node.h"
 
-/* Making and changing trees; inside conf/ only. NULL: the budget of node.h is used up.
+/*
+ * Making and changing trees; inside conf/ only. NULL: the budget of node.h is used up.
  */
 struct conf_node *conf_node_new(struct arena *conf_arena, struct conf_tree *tree,
         enum conf_kind kind, struct conf_pos pos);

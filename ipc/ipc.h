@@ -23,7 +23,8 @@ enum {
 
 const char *proc_role_name(enum proc_role role);
 
-/* A process slot: role in the upper 6 bits, number in the lower 10. Outlives processes.
+/*
+ * A process slot: role in the upper 6 bits, number in the lower 10. Outlives processes.
  */
 typedef uint16_t ipc_addr;
 enum {
@@ -88,7 +89,8 @@ struct ipc_list {
 void ipc_list_add(struct buf *b, struct str s);
 struct ipc_list ipc_list_of(const struct buf *b);
 
-/* Takes the next from *l: false at the end. The list was checked when it was unpacked.
+/*
+ * Takes the next from *l: false at the end. The list was checked when it was unpacked.
  */
 bool ipc_list_next(struct ipc_list *l, struct str *ret_s);
 
@@ -113,8 +115,10 @@ bool ipc_list_next(struct ipc_list *l, struct str *ret_s);
 #include "ipc/payload.def"
 #include "ipc/payload_undef.h"
 
-/* 0, or -EBADMSG when the bytes are not exactly one such payload. Views point into
- * them. */
+/*
+ * 0, or -EBADMSG when the bytes are not exactly one such payload. Views point into
+ * them.
+ */
 #include "ipc/payload_skip.h"
 #define PAYLOAD(name) int name##_get(struct str packed, struct name *ret_msg);
 #include "ipc/payload.def"

@@ -60,7 +60,8 @@ struct mailbox_reader {
             *handlers; /* [IPC_TYPES]; NULL: frame is counted and dropped */
     void *ctx;
     struct mailbox_inbox *inbox, *own_inbox; /* own: on the heap, made by _init */
-    /* Around each frame, so that its effects and its being handled are one transaction.
+    /*
+     * Around each frame, so that its effects and its being handled are one transaction.
      */
     void (*begin)(void *ctx);
     void (*set_u64)(void *ctx, uint64_t *at, uint64_t value);

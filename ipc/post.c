@@ -206,7 +206,8 @@ peer_flush(struct peer *peer)
         int r = packet_send(peer, p);
 
         if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOBUFS || r == -ETOOMANYREFS) {
-            /* ETOOMANYREFS: too many descriptors under way; the next turn tries again.
+            /*
+             * ETOOMANYREFS: too many descriptors under way; the next turn tries again.
              */
             if (r == -ETOOMANYREFS)
                 return;
@@ -309,7 +310,8 @@ blob_make(struct str payload)
     return fd;
 }
 
-/* Moves the payload that was just written behind the frame's header into a descriptor.
+/*
+ * Moves the payload that was just written behind the frame's header into a descriptor.
  */
 static bool
 frame_to_blob(struct packet *p, size_t payload_at, int *ret_fd)

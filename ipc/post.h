@@ -10,7 +10,8 @@ struct post; /* opaque: a process's outgoing frames, in a batch per receiver */
 struct post *post_new(struct loop *loop, ipc_addr self);
 void post_free(struct post **post);
 
-/* Frames for addr go into this descriptor from now on; it becomes the post's to close.
+/*
+ * Frames for addr go into this descriptor from now on; it becomes the post's to close.
  */
 void post_add_peer(struct post *post, ipc_addr addr, int fd);
 

@@ -6,7 +6,8 @@
 
 struct listeners; /* opaque: the sockets that accept, open as long as the service */
 
-/* n_workers: each worker has a socket of its own, where the system balances among them.
+/*
+ * n_workers: each worker has a socket of its own, where the system balances among them.
  */
 struct listeners *listeners_new(unsigned n_workers);
 void listeners_free(
@@ -34,7 +35,8 @@ void listeners_commit(struct listeners *ls,
 int listeners_fd(const struct listeners *ls, unsigned index, unsigned worker);
 unsigned listeners_n(const struct listeners *ls); /* indices in force are below this */
 
-/* The stream socket at DIR/stanzad.sock for the admin process: a descriptor or -errno.
+/*
+ * The stream socket at DIR/stanzad.sock for the admin process: a descriptor or -errno.
  */
 int control_socket_open(const char *path);
 

@@ -16,7 +16,8 @@
 #include "proc/status.h"
 #include "shm/zone.h"
 
-/* The inside of the master process, shared by its files. main.c needs master_run only.
+/*
+ * The inside of the master process, shared by its files. main.c needs master_run only.
  */
 
 struct master_options {

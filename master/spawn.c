@@ -62,8 +62,10 @@ child_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* The descriptors may stand in each other's places: first all out of the way, then
- * down. */
+/*
+ * The descriptors may stand in each other's places: first all out of the way, then
+ * down.
+ */
 static int
 child_descriptors(int control_fd, int out_fd)
 {

@@ -131,8 +131,10 @@ try_open(const char *path, int flags)
     return 0;
 }
 
-/* Writes the first byte (a magic number's) as it is, past the protection of the
- * mapping. */
+/*
+ * Writes the first byte (a magic number's) as it is, past the protection of the
+ * mapping.
+ */
 static int
 try_write_by_file(const unsigned char *at)
 {

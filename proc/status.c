@@ -59,8 +59,10 @@ status_event(enum log_level level, struct str text)
     own->next_event++;
 }
 
-/* Where the program is loaded: an address relative to it can be looked up in the
- * binary. */
+/*
+ * Where the program is loaded: an address relative to it can be looked up in the
+ * binary.
+ */
 extern const char __executable_start[] __attribute__((weak));
 
 void

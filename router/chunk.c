@@ -122,7 +122,8 @@ cut(struct chunk_heap *h, unsigned class)
     return 0;
 }
 
-/* Takes what was never used; asks the system for memory first, so that writing is safe.
+/*
+ * Takes what was never used; asks the system for memory first, so that writing is safe.
  */
 static uint32_t
 extend(struct chunk_heap *h, unsigned class)

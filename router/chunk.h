@@ -21,7 +21,8 @@ struct chunk_heap {
     uint32_t free[CHUNK_CLASSES]; /* chains of free chunks through their first words */
 };
 
-/* The smallest class for so many bytes (1..LAYOUT_NODE_MAX), and how large a class is.
+/*
+ * The smallest class for so many bytes (1..LAYOUT_NODE_MAX), and how large a class is.
  */
 unsigned chunk_class(size_t bytes);
 uint32_t chunk_units(unsigned class);

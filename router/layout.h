@@ -33,13 +33,15 @@ enum {
     HEADER_WORDS
 };
 
-/* A bucket: the first session, and a number that grows with every change of the chain.
+/*
+ * A bucket: the first session, and a number that grows with every change of the chain.
  */
 #define BUCKET(count, head) ((uint64_t)(uint32_t)(count) << 32 | (uint32_t)(head))
 #define BUCKET_COUNT(word)  ((uint32_t)((word) >> 32))
 #define BUCKET_HEAD(word)   ((uint32_t)(word))
 
-/* Words of a session; then the bytes of bare JID, resource, remote address, presence.
+/*
+ * Words of a session; then the bytes of bare JID, resource, remote address, presence.
  */
 enum {
     NODE_HASH, /* of the bare JID */

@@ -158,7 +158,8 @@ on_presence(void *ctx, ipc_addr from, const void *msg, int *fd)
         s.flags = m->flags;
         s.epoch = sync_epoch(&r->sync, ipc_addr_slot(from));
         s.presence = m->presence.n <= ROUTE_PRESENCE_MAX ? m->presence : STR_NULL;
-        /* Without memory for the words others must at least know whether it is there.
+        /*
+         * Without memory for the words others must at least know whether it is there.
          */
         if (table_put(r->table, &s, m->conn) < 0)
             table_set(r->table, m->bare, m->conn, s.priority, s.available, s.flags,

@@ -27,7 +27,8 @@ uint32_t sync_begin(struct sync *s, struct table *t, unsigned n_workers);
 /* One worker, because it was started again. */
 uint32_t sync_ask(struct sync *s, struct table *t, unsigned slot);
 
-/* The worker has named all: false when it was asked again since, and this is not all.
+/*
+ * The worker has named all: false when it was asked again since, and this is not all.
  */
 bool sync_complete(struct sync *s, unsigned slot, uint64_t epoch);
 

@@ -86,7 +86,8 @@ hash_of(const struct table *t, struct str bare)
     return hash_bytes(&t->key, bare.p, bare.n);
 }
 
-/* Where in a chain: at is the session, before the one that links to it (0: the bucket).
+/*
+ * Where in a chain: at is the session, before the one that links to it (0: the bucket).
  */
 struct place {
     shared_word *bucket;
@@ -137,8 +138,10 @@ node_is_of(const shared_word *node, uint64_t hash, struct str bare)
            memcmp(node_text(node), bare.p, bare.n) == 0;
 }
 
-/* The session of a connection; how many of the bare JID there are, and the chain's
- * length. */
+/*
+ * The session of a connection; how many of the bare JID there are, and the chain's
+ * length.
+ */
 static struct place
 find(const struct table *t, uint64_t hash, struct str bare, uint64_t conn,
         unsigned *ret_n_bare, unsigned *ret_n_chain)
@@ -419,7 +422,8 @@ node_check(struct table *t, uint32_t at, uint64_t i_bucket)
     return mark(t, at, units);
 }
 
-/* Checks a chain, cuts it at the first thing that makes no sense, counts what is in it.
+/*
+ * Checks a chain, cuts it at the first thing that makes no sense, counts what is in it.
  */
 static void
 chain_take_over(struct table *t, uint64_t i_bucket, struct table_found *found)

@@ -51,12 +51,15 @@ struct sql_engine {
     /* Ends in sql_db_on_open() or sql_db_on_lost(). */
     void (*start)(struct sql_conn *conn);
     void (*close)(struct sql_conn **conn);
-    /* Statements separated by semicolons; fn is called once unless the connection ends.
+    /*
+     * Statements separated by semicolons; fn is called once unless the connection ends.
      */
     void (*script)(
             struct sql_conn *conn, const char *text, sql_script_fn fn, void *arg);
-    /* Ends in sql_db_on_prepared(). What cannot be prepared is logged, and is an error
-     * when it is used. */
+    /*
+     * Ends in sql_db_on_prepared(). What cannot be prepared is logged, and is an error
+     * when it is used.
+     */
     void (*prepare)(struct sql_conn *conn, const struct sql_stmts *stmts);
     /*
      * Runs a list of struct sql_req, all reading or all writing, in order; ends in

@@ -67,7 +67,8 @@ bool pg_send_note(struct sql_conn *c); /* the write ids of the group */
 
 void pg_run(struct sql_conn *c, struct list *group, bool writes);
 
-/* A result; true: the group is over and db.c has been told; the connection may be gone.
+/*
+ * A result; true: the group is over and db.c has been told; the connection may be gone.
  */
 bool pg_group_take(struct sql_conn *c, PGresult *res);
 

@@ -266,7 +266,8 @@ group_end(struct sql_conn *c)
         sql_db_on_group(c->db);
 }
 
-/* In an aborted part of a pipeline the walk goes on with what is reported as skipped.
+/*
+ * In an aborted part of a pipeline the walk goes on with what is reported as skipped.
  */
 bool
 pg_group_take(struct sql_conn *c, PGresult *res)

@@ -18,8 +18,10 @@ struct sql_schema *sql_schema_new(const struct sql_engine *engine,
         struct sql_conn *conn, const struct sql_settings *settings, const char *name,
         struct sql_layout *layout, sql_schema_fn fn, void *arg);
 
-/* fn is called once, perhaps before this returns, unless the run is freed first; fn may
- * free it. */
+/*
+ * fn is called once, perhaps before this returns, unless the run is freed first; fn may
+ * free it.
+ */
 void sql_schema_start(struct sql_schema *schema);
 void sql_schema_free(struct sql_schema **schema);
 

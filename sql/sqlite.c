@@ -69,7 +69,8 @@ lite_close(struct sql_conn **pc)
     mem_free(pc);
 }
 
-/* Makes the folder and the file, for nobody else to read: SQLite would ask the umask.
+/*
+ * Makes the folder and the file, for nobody else to read: SQLite would ask the umask.
  */
 static int
 file_make(struct str path)
@@ -445,8 +446,10 @@ note_id(struct sql_conn *c, struct sql_req *req)
     return rc;
 }
 
-/* One change in a savepoint: done, or undone with its status set; else the error that
- * ends the group. */
+/*
+ * One change in a savepoint: done, or undone with its status set; else the error that
+ * ends the group.
+ */
 static int
 run_write(struct sql_conn *c, struct sql_req *req)
 {

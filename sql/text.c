@@ -138,7 +138,8 @@ fill_group(struct filling *f, struct str group)
     fill_condition(f, condition, rest);
 }
 
-/* What the parameter `name` of a statement is: 0 the host, else one of the operation.
+/*
+ * What the parameter `name` of a statement is: 0 the host, else one of the operation.
  */
 static uint8_t
 param_find(const struct sql_op_def *def, struct str name, char *ret_type)

@@ -15,7 +15,8 @@ void sql_wire_put(struct buf *list, const struct sql_value *value);
 /* type: a letter of op.def. 0 or -EINVAL; a text stays a view. */
 int sql_wire_get(struct str s, char type, struct sql_value *ret_value);
 
-/* The parameters of an operation, in the arena: 0 or -EINVAL (sql_op_check is called).
+/*
+ * The parameters of an operation, in the arena: 0 or -EINVAL (sql_op_check is called).
  */
 int sql_wire_params(struct arena *arena, const struct sql_op_def *def,
         struct ipc_list list, struct sql_value **ret_param);

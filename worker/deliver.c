@@ -196,7 +196,8 @@ presence_to_bare(struct worker *w, const struct stanza *s, struct str bare)
     case PRESENCE_UNSUBSCRIBE:
     case PRESENCE_UNSUBSCRIBED:
     case PRESENCE_PROBE:
-        /* Nobody here has contacts to subscribe to; RFC 6121, 3.1.3 asks for silence.
+        /*
+         * Nobody here has contacts to subscribe to; RFC 6121, 3.1.3 asks for silence.
          */
     case PRESENCE_ERROR:
     case PRESENCE_TYPES:

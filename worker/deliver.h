@@ -24,7 +24,8 @@ struct stanza {
  */
 void deliver(struct worker *w, const struct stanza *s);
 
-/* Answers a stanza with an error, to its sender wherever it is. Within a transaction.
+/*
+ * Answers a stanza with an error, to its sender wherever it is. Within a transaction.
  */
 void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e);
 

@@ -71,8 +71,10 @@ may_read(const struct worker *w, const struct conn *c)
     return false;
 }
 
-/* A chunk of the connection in *at with room for more bytes; a borrowed one if it has
- * none. */
+/*
+ * A chunk of the connection in *at with room for more bytes; a borrowed one if it has
+ * none.
+ */
 static struct chunk *
 chunk_with_room(struct worker *w, struct chunk **at, struct chunk **lent, size_t least)
 {

@@ -36,7 +36,8 @@ on_ping(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
         session_bounce(w, c, iq, STANZA_ERROR_BAD_REQUEST);
 }
 
-/* RFC 3921's session establishment does nothing any more, but old clients ask for it.
+/*
+ * RFC 3921's session establishment does nothing any more, but old clients ask for it.
  */
 static void
 on_session(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)

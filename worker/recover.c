@@ -98,7 +98,8 @@ recover_begin(struct worker *w)
             &(struct ipc_nothing){ 0 });
 }
 
-/* Compares with the kernel; false: the counts make no sense, the connection must end.
+/*
+ * Compares with the kernel; false: the counts make no sense, the connection must end.
  */
 static bool
 reconcile(struct worker *w, struct conn *c, int fd)

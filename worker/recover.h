@@ -15,7 +15,8 @@ void recover_end(struct worker *w);
 /* The keeper was replaced and holds nothing: gives it all sockets again. */
 void recover_keeper(struct worker *w);
 
-/* Bytes that the kernel has ever taken from us and given to us; 0 where it cannot say.
+/*
+ * Bytes that the kernel has ever taken from us and given to us; 0 where it cannot say.
  */
 uint64_t recover_kernel_took(int fd);
 uint64_t recover_kernel_gave(int fd);

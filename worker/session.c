@@ -155,8 +155,10 @@ on_iq(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
         to_account(w, c, el, STANZA_IQ, type, to);
     else if (request)
         iq_on_request(w, c, el, to);
-    /* A result or error to the server or an account answers nothing we have asked,
-     * but a ping: that it came is all there is to know. */
+    /*
+     * A result or error to the server or an account answers nothing we have asked,
+     * but a ping: that it came is all there is to know.
+     */
 }
 
 static void
@@ -228,7 +230,8 @@ session_end(struct worker *w, struct conn *c)
     struct ipc_route_conn unbind = { .conn = conn_id(w, c), .bare = conn_bare(c) };
 
     if (c->state == STREAM_BIND_WAIT) {
-        /* The router may bind it yet: what it binds for nobody, it is told to forget.
+        /*
+         * The router may bind it yet: what it binds for nobody, it is told to forget.
          */
         outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     }

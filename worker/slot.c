@@ -88,7 +88,8 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
     memset(slot->inbox.last, 0, sizeof slot->inbox.last);
     slot->inbox.handled = 0;
     slot->outbox.len = 0;
-    /* Higher than any number that an emptied slot has used: receivers remember those.
+    /*
+     * Higher than any number that an emptied slot has used: receivers remember those.
      */
     slot->outbox.number = clock_us();
     slot->transaction_conn = 0;

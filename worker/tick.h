@@ -3,7 +3,8 @@
 
 #include "worker/worker.h"
 
-/* Time-outs of streams, of answers and of clients that do not read; pings (XEP-0199).
+/*
+ * Time-outs of streams, of answers and of clients that do not read; pings (XEP-0199).
  */
 void tick_begin(struct worker *w);
 

@@ -19,8 +19,10 @@ struct tls {
     size_t client_secret_n, server_secret_n;
 };
 
-/* The context for a host on a listener, made when it is first needed; NULL: no
- * certificate. */
+/*
+ * The context for a host on a listener, made when it is first needed; NULL: no
+ * certificate.
+ */
 SSL_CTX *tls_context_for(
         struct worker *w, const struct conf_host *host, uint16_t listener);
 

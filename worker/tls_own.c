@@ -108,8 +108,10 @@ seal(struct worker *w, struct conn *c, enum record_type type, const void *p, siz
     return 0;
 }
 
-/* The keys of a direction are replaced as a whole: by another state of the record
- * layer. */
+/*
+ * The keys of a direction are replaced as a whole: by another state of the record
+ * layer.
+ */
 static int
 update_keys(struct worker *w, struct conn *c, bool reading)
 {

@@ -138,7 +138,8 @@ make_el(struct xml_parser *p, const XML_Char *qname, const XML_Char **atts)
     struct str prefix, name;
 
     el->arena = p->arena;
-    /* An element of the namespace xml could not be written: it must not be a default.
+    /*
+     * An element of the namespace xml could not be written: it must not be a default.
      */
     if (!split_name(qname, &prefix, &name) || str_eq(prefix, STR("xml")) ||
             !xml_scopes_find(&p->scopes, prefix, &el->ns))
@@ -333,7 +334,8 @@ on_text(void *arg, const XML_Char *s, int len)
         buf_add(&p->text, s, (size_t)len);
 }
 
-/* An empty section between stanzas would go unseen, and an open one would be inherited.
+/*
+ * An empty section between stanzas would go unseen, and an open one would be inherited.
  */
 static void
 on_cdata(void *arg)

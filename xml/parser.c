@@ -195,7 +195,8 @@ feed_tag(struct xml_parser *p, const char *s, size_t n)
     return used;
 }
 
-/* Before the header, between its tags: only white space, and UTF-8 for what it looks.
+/*
+ * Before the header, between its tags: only white space, and UTF-8 for what it looks.
  */
 static size_t
 feed_header(struct xml_parser *p, const char *s, size_t n)

@@ -66,12 +66,14 @@ struct xml_parser {
     uint64_t n_space;
 };
 
-/* pool.c: a new expat parser for p, before its header or primed with the pool's root.
+/*
+ * pool.c: a new expat parser for p, before its header or primed with the pool's root.
  */
 void xml_parser_make_expat(struct xml_parser *p, bool primed);
 void xml_parser_drop_expat(struct xml_parser *p);
 
-/* Allocations from now on are this parser's (NULL: nobody's). Whose they were before.
+/*
+ * Allocations from now on are this parser's (NULL: nobody's). Whose they were before.
  */
 struct xml_parser *xml_parser_account(struct xml_parser *p);
 

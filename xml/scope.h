@@ -22,7 +22,8 @@ struct xml_scopes {
 
 void xml_scopes_fini(struct xml_scopes *s);
 
-/* 0, or -EINVAL: a reserved prefix or namespace, or a prefix taken back. Keeps views.
+/*
+ * 0, or -EINVAL: a reserved prefix or namespace, or a prefix taken back. Keeps views.
  */
 int xml_scopes_declare(
         struct xml_scopes *s, struct str prefix, struct str uri, unsigned level);

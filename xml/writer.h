@@ -33,7 +33,8 @@ void xml_write_children(
 void xml_open(struct buf *out, const char *name);
 void xml_put(struct buf *out, const char *name, struct str value);
 
-/* Text with everything escaped that means something in text or in quotes of any kind.
+/*
+ * Text with everything escaped that means something in text or in quotes of any kind.
  */
 void xml_escape(struct buf *out, struct str text);
 

@@ -19,7 +19,8 @@
 
 #include "base/arena.h"
 
-/* What an ASCII byte may be part of as it stands; the excluded ones: RFC 7622, 3.3.1.
+/*
+ * What an ASCII byte may be part of as it stands; the excluded ones: RFC 7622, 3.3.1.
  */
 enum {
     LOCAL = 1,
@@ -338,7 +339,8 @@ jid_make(struct arena *arena, struct str local, struct str domain, struct str re
     return 0;
 }
 
-/* RFC 7622, 3.1: the first slash ends the bare part, within which the first @ counts.
+/*
+ * RFC 7622, 3.1: the first slash ends the bare part, within which the first @ counts.
  */
 int
 jid_parse(struct arena *arena, struct str text, struct jid *ret_jid)

@@ -1,5 +1,7 @@
-/* The auth process between a worker, an admin process and a database played by the
- * test. */
+/*
+ * The auth process between a worker, an admin process and a database played by the
+ * test.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -331,7 +333,8 @@ test_scram(void **state)
     assert_string_equal(buf_c(&rig.user), "romeo");
 }
 
-/* Its successor is asked the same; if nobody ever answers, that is a temporary failure.
+/*
+ * Its successor is asked the same; if nobody ever answers, that is a temporary failure.
  */
 static void
 test_silent_database(void **state)
@@ -515,7 +518,8 @@ set_limits(uint32_t address_burst, uint32_t account_burst)
     rig.auth->accounts = limit_new(&accounts);
 }
 
-/* One address guesses: slower, then refused without a look; others are not concerned.
+/*
+ * One address guesses: slower, then refused without a look; others are not concerned.
  */
 static void
 test_guessing_from_one_address(void **state)

@@ -108,7 +108,8 @@ test_long_rows(void **state)
     assert_true(creds_empty(&c));
 }
 
-/* The strongest key decides, unless there is one of the configured hash; only one does.
+/*
+ * The strongest key decides, unless there is one of the configured hash; only one does.
  */
 static void
 test_one_row_decides(void **state)

@@ -28,7 +28,8 @@ unhex(const char *hex, uint8_t *out)
     return n;
 }
 
-/* RFC 8448, section 3, "derive write traffic keys for application data" and the records
+/*
+ * RFC 8448, section 3, "derive write traffic keys for application data" and the records
  */
 static const char client_secret[] =
         "9e 40 64 6c e7 9a 7f 9d c0 5a f8 88 9b ce 65 52 87 5a fa 0b "

@@ -636,8 +636,10 @@ test_the_loser_is_told_again(void **state)
     EXPECT(&w, "1: bound 102 ok lawn\n1: end 102 conflict\n");
     TABLE(&w, "2/garden");
 
-    /* One that had to go for the limit does not push out another when it is
-     * named. */
+    /*
+     * One that had to go for the limit does not push out another when it is
+     * named.
+     */
     BIND(&w, 3, "x", .resync = true, .since_us = 1, .sessions_max = 1);
     EXPECT(&w, "0: end 3 conflict\n");
     TABLE(&w, "2/garden");

@@ -1,4 +1,5 @@
-/* Whole dialogues against a client of its own (sasl_client.h), and all that goes wrong.
+/*
+ * Whole dialogues against a client of its own (sasl_client.h), and all that goes wrong.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -382,7 +383,8 @@ test_scram_refused_at_first(void **state)
     }
 }
 
-/* The flag 'y' is right where no -PLUS was offered; the right authzid is let through.
+/*
+ * The flag 'y' is right where no -PLUS was offered; the right authzid is let through.
  */
 static void
 test_scram_accepted_headers(void **state)

@@ -15,7 +15,8 @@
 
 #define CB "c=biws,"
 
-/* RFC 5802, section 5; RFC 7677, section 3; XEP-0474, example (its data is "THIS IS…").
+/*
+ * RFC 5802, section 5; RFC 7677, section 3; XEP-0474, example (its data is "THIS IS…").
  */
 static const struct {
     enum digest digest;
@@ -261,7 +262,8 @@ test_unescape(void **state)
     }
 }
 
-/* XEP-0474, section 5.1: sorted by bytes, RS between the items, US between the lists.
+/*
+ * XEP-0474, section 5.1: sorted by bytes, RS between the items, US between the lists.
  */
 static void
 test_ssdp(void **state)

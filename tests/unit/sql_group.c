@@ -32,7 +32,8 @@ create(struct base *b, struct answer *a, const char *user, const char *password)
             1, password, "", "", 0);
 }
 
-/* Of 300 requests every tenth conflicts, every eleventh has a NULL where none may be.
+/*
+ * Of 300 requests every tenth conflicts, every eleventh has a NULL where none may be.
  */
 static void
 isolation(struct base *b)
@@ -710,7 +711,8 @@ test_killed_and_repeated(void **state)
     }
 }
 
-/* --- how fast ------------------------------------------------------------------------
+/*
+ * --- how fast ------------------------------------------------------------------------
  */
 
 struct race {

@@ -56,8 +56,10 @@ check_versions(struct base *b)
     }
 }
 
-/* Columns of the facts' section 5; "@" is where server_host stands in the shape with
- * it. */
+/*
+ * Columns of the facts' section 5; "@" is where server_host stands in the shape with
+ * it.
+ */
 static const struct {
     const char *table, *columns;
 } tables[] = {

@@ -221,7 +221,8 @@ escaping(void **state)
     }
 }
 
-/* Every byte, as text and in an attribute, alone and doubled, comes back or is U+FFFD.
+/*
+ * Every byte, as text and in an attribute, alone and doubled, comes back or is U+FFFD.
  */
 static void
 every_byte_stays_well_formed(void **state)

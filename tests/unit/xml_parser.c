@@ -600,8 +600,10 @@ worn_parsers_are_replaced(void **state)
     seen_fini(&seen);
 }
 
-/* Byte by byte costs no more than a small multiple of all at once, and never the
- * square. */
+/*
+ * Byte by byte costs no more than a small multiple of all at once, and never the
+ * square.
+ */
 static void
 huge_tags_are_not_quadratic(void **state)
 {

@@ -12,7 +12,7 @@ struct loop; /* opaque: one event loop, one per process */
 enum {
     LOOP_READ = 1,
     LOOP_WRITE = 2,
-    LOOP_HUP = 4 /* with READ or WRITE: gone or failed */
+    LOOP_HUP = 4 /* with READ or WRITE: the other end is closed or failed */
 };
 
 struct loop *loop_new(void);

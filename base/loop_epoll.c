@@ -51,7 +51,7 @@ loop_os_wait(int os_fd, struct loop_os_event *ret_events, int n_max, int wait_ms
             events |= LOOP_READ;
         if (ev[i].events & (EPOLLOUT | EPOLLHUP | EPOLLERR))
             events |= LOOP_WRITE;
-        if (ev[i].events & (EPOLLHUP | EPOLLERR))
+        if (ev[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR))
             events |= LOOP_HUP;
         ret_events[i] = (struct loop_os_event){ ev[i].data.u64, events };
     }

@@ -58,7 +58,7 @@ loop_os_wait(int os_fd, struct loop_os_event *ret_events, int n_max, int wait_ms
         unsigned events = ev[i].filter == EVFILT_READ ? LOOP_READ : LOOP_WRITE;
 
         if (ev[i].flags & (EV_EOF | EV_ERROR))
-            events |= ev[i].filter == EVFILT_WRITE ? LOOP_HUP : 0;
+            events |= LOOP_HUP;
         ret_events[i] =
                 (struct loop_os_event){ (uint64_t)(uintptr_t)ev[i].udata, events };
     }

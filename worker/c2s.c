@@ -270,8 +270,15 @@ c2s_on_eof(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
 
     l->flags |= LIVE_EOF;
-    /* Whatever was promised to it is in the queue; nobody is there to take it. */
-    conn_close(w, c, "the client has closed the connection");
+    if (c->state == STREAM_TLS || c->state == STREAM_PROXY) {
+        conn_close(w, c, "the client has closed the connection");
+        return;
+    }
+    /* It may still read: it gets what was promised to it, and our end (out_flush). */
+    worker_begin(w, c);
+    stream_end(w, c);
+    worker_commit(w);
+    out_dirty(w, c);
 }
 
 static void

@@ -364,8 +364,10 @@ queue_free(struct worker *w, struct queue *q)
 static void
 conn_empty(struct worker *w, struct conn *c)
 {
-    slot_free(w, c->in);
-    slot_free(w, c->plain);
+    if (c->in != w->read_chunk) /* what was lent to it is not its own */
+        slot_free(w, c->in);
+    if (c->plain != w->plain_chunk)
+        slot_free(w, c->plain);
     queue_free(w, &c->out);
     queue_free(w, &c->wire);
     slot_free(w, c->tls_state);

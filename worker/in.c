@@ -94,8 +94,10 @@ chunk_with_room(struct worker *w, struct chunk **at, struct chunk **lent, size_t
     }
     if (k->size - k->len >= least)
         return k;
-    size = 2 * (size_t)k->len + least;
-    bigger = slot_alloc(w, sizeof *k + size);
+    size = sizeof *k + 2 * (size_t)k->len + least;
+    if (size > SLAB_CHUNK_MAX) /* the largest stanza and what came with it fit */
+        size = SLAB_CHUNK_MAX;
+    bigger = slot_alloc(w, size);
     bigger->next = NULL;
     bigger->size = (uint32_t)(slab_size(w->slab, bigger) - sizeof *k);
     bigger->len = k->len;
@@ -283,7 +285,7 @@ text_handle(struct worker *w, struct conn *c)
     return !(l->flags & LIVE_DEAD);
 }
 
-/* Ciphertext that has become text is dropped. */
+/* Ciphertext that has become text is dropped; the rest goes into a chunk of its own. */
 static void
 records_trim(struct worker *w, struct conn *c)
 {
@@ -368,15 +370,21 @@ handshake_handle(struct worker *w, struct conn *c)
 static bool
 received_handle(struct worker *w, struct conn *c)
 {
-    if (c->state == STREAM_PROXY && !proxy_handle(w, c))
-        return false;
+    if (c->state == STREAM_PROXY && !proxy_handle(w, c)) {
+        if (c->state == STREAM_PROXY)
+            records_trim(w, c); /* what is there of the header is kept */
+        return c->state == STREAM_PROXY;
+    }
+    if (c->tls == CONN_PLAIN && c->state != STREAM_TLS) {
+        /* Bytes behind <starttls/> can only be those of a handshake. */
+        if (!text_handle(w, c) || c->state != STREAM_TLS || !c->in)
+            return !(live_of(w, c)->flags & LIVE_DEAD);
+    }
     if (c->state == STREAM_TLS) {
         if (!tls_take_input(w, c) || !handshake_handle(w, c))
             return c->state == STREAM_TLS;
     }
-    if (c->tls != CONN_PLAIN)
-        return tls_take_input(w, c) && records_handle(w, c);
-    return text_handle(w, c);
+    return tls_take_input(w, c) && records_handle(w, c);
 }
 
 static void
@@ -422,9 +430,9 @@ receive(struct worker *w, struct conn *c)
         shaper_spend(w, c, (size_t)n);
         l->last_rx_s = w->now_s;
         l->flags &= ~(unsigned)LIVE_PINGED;
-        if ((size_t)n < room)
-            l->flags &=
-                    ~(unsigned)LIVE_READABLE; /* nothing more now; an edge will tell */
+        /* Nothing more now; an edge will tell, but of an end it has told already. */
+        if ((size_t)n < room && !(l->flags & LIVE_HUP))
+            l->flags &= ~(unsigned)LIVE_READABLE;
         if (!received_handle(w, c))
             return;
         budget -= budget < (size_t)n ? budget : (size_t)n;

@@ -20,6 +20,7 @@
 enum {
     CHUNK_FIRST = 512,
     CHUNK_LATER = 4096,
+    CHUNK_MOST = 1 << 20,
     CHUNK_HEAD = sizeof(struct chunk),
     IOV_MAX_OURS = 16
 };
@@ -45,18 +46,22 @@ queue_add(struct worker *w, struct queue *q, struct str bytes)
         memcpy(k->data + k->len, bytes.p, part); /* behind what counts */
         SET(w, k->len, k->len + (uint32_t)part);
     }
-    if (part < n) {
-        size_t least = q->head ? CHUNK_LATER : CHUNK_FIRST;
-        struct chunk *next =
-                chunk_new(w, n - part > least ? n - part : least - CHUNK_HEAD);
+    while (part < n) {
+        size_t least = q->head ? CHUNK_LATER : CHUNK_FIRST, more = n - part;
+        struct chunk *next;
 
-        memcpy(next->data, bytes.p + part, n - part);
-        next->len = (uint32_t)(n - part);
+        if (more > CHUNK_MOST)
+            more = CHUNK_MOST;
+        next = chunk_new(w, more > least ? more : least - CHUNK_HEAD);
+        memcpy(next->data, bytes.p + part, more);
+        next->len = (uint32_t)more;
         if (k)
             SET(w, k->next, next);
         else
             SET(w, q->head, next);
         SET(w, q->tail, next);
+        k = next;
+        part += more;
     }
     SET(w, q->bytes, q->bytes + (uint32_t)n);
 }
@@ -241,7 +246,11 @@ out_flush(struct worker *w, struct conn *c)
         l->queued = 0;
         l->flags &= ~(unsigned)LIVE_SLOW;
         l->out_deadline_s = 0;
-        if (c->flags & CONN_CLOSE_SENT)
+        if (!(c->flags & CONN_CLOSE_SENT))
+            return;
+        if (l->flags & LIVE_EOF)
+            conn_close(w, c, "the client has closed the connection");
+        else
             shutdown(l->fd, SHUT_WR);
         return;
     }

@@ -9,7 +9,7 @@
  * cut at the turn's end (its listener's max_fsm_queue stanzas, or OUT_BYTES_MAX).
  */
 enum {
-    OUT_BYTES_MAX = 8 << 20
+    OUT_BYTES_MAX = 16 << 20
 };
 void out_add(struct worker *w, struct conn *c, struct str bytes);
 

@@ -47,7 +47,7 @@ on_conn_event(void *arg, uint64_t value, unsigned events)
             out_dirty(w, c);
     }
     if (events & LOOP_READ) {
-        l->flags |= LIVE_READABLE;
+        l->flags |= LIVE_READABLE | (events & LOOP_HUP ? LIVE_HUP : 0);
         in_read(w, c);
     }
 }

@@ -82,7 +82,7 @@ parse_v2(struct str in, uint8_t addr[16], uint16_t *port, bool *local)
         return -EINVAL;
     if (in.n < V2_HEAD + len)
         return 0;
-    if ((p[12] & 15) == 0) {
+    if ((p[12] & 15) == 0 || family == 0) { /* LOCAL; or an address of no known kind */
         *local = true;
     } else if (family == 0x11 && len >= 12) {
         map_v4(addr, p + V2_HEAD);

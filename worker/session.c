@@ -15,6 +15,11 @@
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 
+/* A stanza grows when it is escaped; it must fit a frame and a client's queue. */
+enum {
+    STANZA_BYTES_MAX = 12 << 20
+};
+
 void
 session_send(struct worker *w, struct conn *c, const struct xml_el *el)
 {
@@ -89,6 +94,10 @@ to_account(struct worker *w, struct conn *c, struct xml_el *el, enum stanza_kind
 
     buf_reset(bytes, SIZE_MAX);
     xml_write(bytes, el, STR(NS_CLIENT));
+    if (bytes->n > STANZA_BYTES_MAX) {
+        session_bounce(w, c, el, STANZA_ERROR_POLICY_VIOLATION);
+        return;
+    }
     s.bytes = buf_str(bytes);
     deliver(w, &s);
 }

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 static void *
 mem_check(void *p, size_t size)
@@ -69,3 +72,17 @@ take_fd(int *fd)
     *fd = -1;
     return taken;
 }
+
+#ifdef __GLIBC__
+void
+mem_trim(void)
+{
+    malloc_trim(0);
+}
+#else
+/* Other systems' heaps do it by themselves. */
+void
+mem_trim(void)
+{
+}
+#endif

@@ -15,6 +15,9 @@ void *mem_realloc(void *p, size_t size);
 #define mem_free(pp) (mem_free_p(*(pp)), *(pp) = NULL, (void)0)
 void mem_free_p(void *p);
 
+/* Gives what the heap has free back to the system; a millisecond per some megabytes. */
+void mem_trim(void);
+
 /* Overwrites secrets in a way that no compiler leaves out. */
 void mem_wipe(void *p, size_t size);
 

@@ -101,6 +101,21 @@ zone_touch(volatile void *p, size_t n)
 }
 #endif
 
+void
+zone_discard(void *p, size_t n)
+{
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    uintptr_t at = ((uintptr_t)p + page - 1) & ~(page - 1);
+    uintptr_t end = ((uintptr_t)p + n) & ~(page - 1);
+
+#ifdef MADV_REMOVE
+    if (at < end)
+        madvise((void *)at, end - at, MADV_REMOVE);
+#else
+    (void)at, (void)end;
+#endif
+}
+
 uint64_t
 zone_pick_base(uint64_t span)
 {

@@ -37,6 +37,12 @@ void zone_unmap(struct zone *z);
 int zone_touch(volatile void *p, size_t n);
 
 /*
+ * Gives the memory of the whole pages among these bytes back to the system, where it can
+ * be asked; they then read as zeros. The rest keeps its content.
+ */
+void zone_discard(void *p, size_t n);
+
+/*
  * A random address at which `span` bytes are free in this process, and very probably in
  * any other. 0 when none was found.
  */

@@ -8,6 +8,7 @@
  */
 #include "worker/outbox.h"
 
+#include "shm/zone.h"
 #include "worker/conn.h"
 
 enum {
@@ -39,6 +40,8 @@ outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg)
         if (e.len)
             memcpy(at + sizeof e, w->frame.p, e.len);
         SET(w, box->len, box->len + entry_size(&e));
+        if (box->len > w->outbox_peak)
+            w->outbox_peak = box->len;
     } else {
         log_error(NULL, "the outbox is full: a frame %s would not survive this process",
                 ipc_type_name(type));
@@ -87,6 +90,19 @@ outbox_settle(struct worker *w)
     }
 }
 
+bool
+outbox_trim(struct worker *w)
+{
+    struct outbox *box = &w->slot->outbox;
+
+    if (box->len > 0 || w->outbox_peak <= COMPACT_AT)
+        return false;
+    for (int i = 0; i < 2; i++)
+        zone_discard(box->data[i] + COMPACT_AT, w->outbox_peak - COMPACT_AT);
+    w->outbox_peak = 0;
+    return true;
+}
+
 unsigned
 outbox_resume(struct worker *w)
 {
@@ -95,6 +111,7 @@ outbox_resume(struct worker *w)
     unsigned n = 0;
 
     w->outbox_compact_at = COMPACT_AT;
+    w->outbox_peak = OUTBOX_SIZE; /* nobody knows how large it was once */
     for (uint32_t at = 0; at < box->len; n++) {
         struct outbox_entry e;
 

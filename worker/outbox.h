@@ -13,6 +13,12 @@ void outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *
 /* At the end of a turn, after the post was flushed: forgets what has been sent. */
 void outbox_settle(struct worker *w);
 
+/*
+ * Now and then: an outbox that has been large and is empty gives its memory back.
+ * true: it was.
+ */
+bool outbox_trim(struct worker *w);
+
 /* A successor: sends again what its predecessor may not have sent. How many frames. */
 unsigned outbox_resume(struct worker *w);
 

@@ -1,5 +1,5 @@
 /*
- * tick.c -- once a second: whose time has run out?
+ * tick.c -- once a second: whose time has run out? Which memory is no longer needed?
  *
  * Deadlines are seconds in the heap part of each connection and are looked at one after
  * the other: that costs an idle connection a few nanoseconds a second and no timer.
@@ -10,10 +10,13 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/outbox.h"
 #include "worker/session.h"
 
 enum {
     TICK_MS = 1000,
+    TRIM_S = 5,
+    TRIM_CROWD = 100, /* connections */
     PING_TIMEOUT_S = 32
 };
 
@@ -62,6 +65,23 @@ check_idle(struct worker *w, struct conn *c, struct live *l)
     }
 }
 
+/* A crowd that came or went leaves memory behind that only a crowd needs. */
+static void
+trim(struct worker *w)
+{
+    const uint64_t *count = w->proc->status->counter;
+    uint64_t passed = count[COUNTER_C2S_ACCEPTED] + count[COUNTER_C2S_CLOSED];
+    bool crowd = passed - w->trimmed_at >= TRIM_CROWD;
+
+    if (w->now_s < w->trim_s)
+        return;
+    w->trim_s = w->now_s + TRIM_S;
+    if (!outbox_trim(w) && !crowd)
+        return;
+    w->trimmed_at = passed;
+    mem_trim();
+}
+
 static void
 on_tick(struct loop_timer *t)
 {
@@ -92,6 +112,7 @@ on_tick(struct loop_timer *t)
             check_idle(w, c, l);
         }
     }
+    trim(w);
     loop_timer_set(w->loop, t, TICK_MS);
 }
 

@@ -90,7 +90,9 @@ struct worker {
     struct tls_contexts *tls;
     struct arena scratch; /* until the end of the turn */
     struct buf frame;     /* for packing one frame */
-    uint32_t outbox_compact_at;
+    uint32_t outbox_compact_at, outbox_peak;
+    uint32_t trim_s;     /* when to see again whether memory can be given back */
+    uint64_t trimmed_at; /* connections that had come and gone at the last trim */
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */

@@ -1,8 +1,8 @@
 """server.py -- one stanzad of the tests: its folder, its life, its last word
 
 A server that has been stopped must have exited with 0, left no process, and have no report
-of a sanitizer in what it wrote to standard error. stop() asserts all three, so that every
-test asserts them.
+of a sanitizer, nor of a process that crashed, in its log. stop() asserts all three, so that
+every test asserts them.
 """
 import json
 import os
@@ -22,7 +22,8 @@ from .stream import Stream
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("STANZAD_BUILD", "build"))
 REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|"
-                    r"SUMMARY: \w+Sanitizer|\w+Sanitizer: .*fatal|Sanitizer:DEADLYSIGNAL")
+                    r"SUMMARY: \w+Sanitizer|\w+Sanitizer: .*fatal|Sanitizer:DEADLYSIGNAL|"
+                    r"was ended by signal (?!9 |15 )")
 
 
 class Account:
@@ -44,7 +45,8 @@ class Server:
     """
 
     def __init__(self, directory, config=None, listen=None, workers=2, hosts=("example.net",),
-                 database="sqlite", cluster=None, user=None, cert_kind="ec"):
+                 database="sqlite", cluster=None, user=None, cert_kind="ec",
+                 asan=""):
         self.dir = os.path.join(directory, "d")
         self.base = directory
         self.as_user = user
@@ -60,6 +62,7 @@ class Server:
         self.cluster, self.database = cluster, database
         self.workers = workers
         self.reports_from = 0
+        self.asan = asan
         os.makedirs(self.dir)
         for path in (directory, self.dir):
             os.chmod(path, 0o755)
@@ -116,7 +119,7 @@ class Server:
         env = {k: v for k, v in os.environ.items() if not k.endswith("SAN_OPTIONS")}
         # No symbolizer: a sandboxed process cannot start one. We do it afterwards.
         env["ASAN_OPTIONS"] = ("detect_leaks=1:symbolize=0:strict_string_checks=1:"
-                               "detect_stack_use_after_return=1:abort_on_error=0")
+                               "detect_stack_use_after_return=1:abort_on_error=0:" + self.asan)
         env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:symbolize=0"
         env["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/lsan.txt:print_suppressions=0"
         return env
@@ -206,7 +209,7 @@ class Server:
         if REPORT.search(text):
             start = REPORT.search(text).start()
             report = text[max(0, start - 500):start + 6000]
-            raise AssertionError(f"a sanitizer complained:\n{symbolize(report)}")
+            raise AssertionError(f"a process crashed, or a sanitizer complained:\n{symbolize(report)}")
 
     def forget_reports(self):
         """After a crash that the test itself caused."""

@@ -77,7 +77,7 @@ check_fuzz() {
         count fuzz 0 1
         return
     fi
-    for mode in "corpus 0" "runs 20000"; do
+    for mode in "corpus 0" "runs 5000"; do
         scripts/fuzz.sh build/fuzz/fuzz $mode
     done >$out/fuzz.log 2>&1
     cat $out/fuzz.log
@@ -86,13 +86,13 @@ check_fuzz() {
 }
 
 check_scenarios() {
-    if ! build scenarios SAN=address,undefined all; then
+    if ! build scenarios SAN=address,undefined all bench; then
         count scenarios 0 1
         return
     fi
     scripts/clients.sh >$out/clients.log 2>&1 || cat $out/clients.log
     # -B: no __pycache__ in the tree; the fault handler tells where a hang was.
-    STANZAD_BUILD=$san timeout 1500 $PYTHON -B -m pytest tests/stream -q --tb=short \
+    STANZAD_BUILD=$san timeout 1500 $PYTHON -B -m pytest tests/stream tests/chaos -q --tb=short \
         -p no:cacheprovider --junit-xml=$out/scenarios.xml ${PYTEST:-} 2>&1 |
         tee $out/scenarios.log
     $PYTHON -B scripts/junit.py $out/scenarios.xml >$out/scenarios.count 2>>$out/failures ||

@@ -28,7 +28,7 @@ for source in tests/fuzz/*.c; do
     case $mode in
     corpus) set -- "$@" -runs=0 ;;
     # What libFuzzer keeps goes to the first folder: never to our corpus.
-    runs) set -- "$@" -runs="$n" -seed=20 -max_total_time=60 "$scratch" ;;
+    runs) set -- "$@" -runs="$n" -seed=20 -max_total_time=30 "$scratch" ;;
     time) set -- "$@" -max_total_time="$n" "$found" ;;
     esac
     [ ! -d "$corpus" ] || set -- "$@" "$corpus"

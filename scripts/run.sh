@@ -29,8 +29,14 @@ if [ ! -e "$pem" ]; then
     chmod 644 "$dir/localhost.crt"
 fi
 
+# A machine without IPv6 on loopback has no use for the listeners on ::1.
+has_ipv6() {
+    [ "$(uname -s)" != Linux ] || grep -q '^0*1 ' /proc/net/if_inet6 2>/dev/null
+}
+
 if [ ! -e "$conf" ]; then
-    sed "s|@DIR@|$dir|g" scripts/run.yml >"$conf"
+    has_ipv6 && skip='/^#ipv6$/d' || skip='/^#ipv6$/,/^#end$/d'
+    sed -e "s|@DIR@|$dir|g" -e "$skip" -e '/^#end$/d' scripts/run.yml >"$conf"
 fi
 
 if [ ! -e "$secret" ]; then
@@ -59,7 +65,7 @@ stanzad is ready.
 
     address    admin@localhost
     password   $password
-    ports      127.0.0.1 and ::1, 5222 (STARTTLS) and 5223 (direct TLS)
+    ports      5222 (STARTTLS) and 5223 (direct TLS) on loopback
     data       $dir (configuration: stanzad.yml, certificate: localhost.crt)
 
 Connect, for example with profanity; the certificate is self-signed, so trust it:

@@ -4,6 +4,7 @@ A server that has been stopped must have exited with 0, left no process, and hav
 of a sanitizer, nor of a process that crashed, in its log. stop() asserts all three, so that
 every test asserts them.
 """
+import ctypes
 import json
 import os
 import pwd
@@ -12,7 +13,7 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
+import sys
 
 import yaml
 
@@ -21,6 +22,7 @@ from .stream import Stream
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.join(ROOT, os.environ.get("STANZAD_BUILD", "build"))
+LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 REPORT = re.compile(r"ERROR: \w+Sanitizer|runtime error:|WARNING: \w+Sanitizer|"
                     r"SUMMARY: \w+Sanitizer|\w+Sanitizer: .*fatal|Sanitizer:DEADLYSIGNAL|"
                     r"was ended by signal (?!9 |15 )")
@@ -130,7 +132,8 @@ class Server:
         with open(self.stderr_file, "ab") as err:
             return subprocess.Popen(
                 [f"{BUILD}/stanzad", *args], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                env=self.environment(), cwd=self.base, start_new_session=True, **as_user)
+                env=self.environment(), cwd=self.base, start_new_session=True,
+                preexec_fn=die_with_parent, **as_user)
 
     def start(self, ready=True):
         self.process = self.spawn("-f", "-c", self.conf_file, "-d", self.dir)
@@ -163,7 +166,6 @@ class Server:
             raise AssertionError(f"the shutdown hung; alive: {names}\n{self.log_tail()}") from None
         left = [p for p in pids if alive(p)]
         if left:
-            # The master has waited for them: none may even be a zombie.
             names = self.kill_left(left)
             raise AssertionError(f"processes outlived the master: {names}")
         assert status == 0, f"stanzad exited with {status}:\n{self.log_tail()}"
@@ -178,6 +180,7 @@ class Server:
         self.process.wait()
         self.process = None
         self.kill_left(pids)
+        wait.until(lambda: not [p for p in pids if alive(p)], "every process to be gone")
 
     def pids_left(self):
         """Our processes: those in the session that start() made."""
@@ -335,12 +338,18 @@ class Server:
 
 
 def alive(pid):
+    """Zombies are dead: where nobody is init, those whose parent died stay."""
     try:
         with open(f"/proc/{pid}/stat") as f:
-            f.read()
-        return True
+            return f.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def die_with_parent():
+    """A test run that is killed leaves no server behind."""
+    if LIBC:
+        LIBC.prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
 
 
 def symbolize(report):
@@ -350,9 +359,3 @@ def symbolize(report):
                                capture_output=True).stdout.split()
         return f"{' '.join(where)} {match[0]}"
     return re.sub(r"\((/[^+)]+)\+(0x[0-9a-f]+)\)", line, report)
-
-
-def elapsed(function):
-    began = time.monotonic()
-    function()
-    return time.monotonic() - began

@@ -66,7 +66,7 @@ listen_in(const char *dir, char *ret_path, size_t size)
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
     snprintf(sun.sun_path, sizeof sun.sun_path, "%s/stanzad.sock", dir);
-    snprintf(ret_path, size, "%s", sun.sun_path);
+    assert_true((size_t)snprintf(ret_path, size, "%s", sun.sun_path) < size);
     assert_int_equal(bind(fd, (const struct sockaddr *)&sun, sizeof sun), 0);
     assert_int_equal(listen(fd, 128), 0);
     return fd;

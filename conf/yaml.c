@@ -204,7 +204,7 @@ on_event(struct yaml_reader *y, const yaml_event_t *ev)
 static const char *
 advice_for(const yaml_parser_t *p, struct str text, const yaml_mark_t *mark)
 {
-    char c = mark->index < text.n ? text.p[mark->index] : '\0';
+    char c = text.p && mark->index < text.n ? text.p[mark->index] : '\0';
 
     if (p->error == YAML_READER_ERROR)
         return "save the file as UTF-8";
@@ -228,7 +228,7 @@ fail_yaml(struct yaml_reader *y, const yaml_parser_t *p, struct str text)
 
     if (p->error == YAML_READER_ERROR) {
         mark = (yaml_mark_t){ .index = p->problem_offset };
-        for (size_t i = 0; i < p->problem_offset && i < text.n; i++) {
+        for (size_t i = 0; text.p && i < p->problem_offset && i < text.n; i++) {
             mark.column++;
             if (text.p[i] == '\n') {
                 mark.line++;

@@ -379,9 +379,10 @@ slab_sweep(struct slab *slab)
             continue;
         }
         in_run = false;
-        if (class == CLASS_NONE) {
+        if (class == CLASS_NONE)
             continue;
-        } else if (page->n_free == page->n_chunks) {
+        assert(page);
+        if (page->n_free == page->n_chunks) {
             page_free(slab, page);
             page_return(slab, i);
         } else if (page->n_free > 0) {

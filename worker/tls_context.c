@@ -7,6 +7,7 @@
  */
 #include "worker/tls_inside.h"
 
+#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -75,14 +76,16 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     return t->direct ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
+/* As many pairs of digits as there are, up to size. */
 static size_t
 unhex(const char *hex, uint8_t *out, size_t size)
 {
     size_t n = 0;
-    unsigned v;
+    int high, low;
 
-    while (n < size && sscanf(hex + 2 * n, "%2x", &v) == 1)
-        out[n++] = (uint8_t)v;
+    while (n < size && (high = OPENSSL_hexchar2int((unsigned char)hex[2 * n])) >= 0 &&
+            (low = OPENSSL_hexchar2int((unsigned char)hex[2 * n + 1])) >= 0)
+        out[n++] = (uint8_t)(high << 4 | low);
     return n;
 }
 

@@ -368,7 +368,8 @@ frame_end(struct peer *peer, struct packet *p, size_t at, enum ipc_type type, in
     peer_changed(peer, p->bytes.n - at, 0);
     if (list_empty(&peer->dirty))
         list_add(&post->dirty, &peer->dirty);
-    if (p->bytes.n >= MAILBOX_BATCH && !peer->full)
+    /* A frame with a number may belong to a transaction that is not committed yet. */
+    if (p->bytes.n >= MAILBOX_BATCH && !peer->full && number == 0)
         peer_flush(peer);
 }
 

@@ -32,7 +32,8 @@ void post_send_fd(
 
 /*
  * A frame whose payload is packed already, with a number (mailbox.h): for senders that
- * keep what they have sent until they know that it was.
+ * keep what they have sent until they know that it was. It is sent by post_flush() only,
+ * however much comes together: the sender knows when it may go.
  */
 void post_send_packed(struct post *post, ipc_addr to, enum ipc_type type,
         struct str payload, uint64_t number);

@@ -6,7 +6,7 @@
  * limits how many descriptors may be under way, and the next portion follows when the
  * worker has taken this one. A worker that dies while it is being given its sockets has
  * a successor that asks again; it will find some of the old answer in its mailbox
- * first.
+ * first, and knows its own by the number of the question.
  *
  * A keeper that was restarted holds nothing but what was waiting in its mailbox; it
  * says so, and the worker sends its sockets again.
@@ -29,7 +29,7 @@ struct keeper {
     ipc_addr worker;
     bool giving;
     uint32_t at; /* in held, of what is given next */
-    uint64_t n_given;
+    uint64_t question, n_given;
 };
 
 static void
@@ -49,7 +49,7 @@ give(struct keeper *k)
         int copy;
 
         if (!held_next(k->held, &k->at, &conn, &fd)) {
-            struct ipc_u64 all = { .value = k->n_given };
+            struct ipc_kept_all all = { .question = k->question, .n = k->n_given };
 
             k->giving = false;
             proc_send(k->p, k->worker, IPC_KEPT_ALL, &all);
@@ -108,7 +108,8 @@ on_keep_give(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct keeper *k = ((struct proc *)ctx)->self;
 
-    (void)from, (void)msg, (void)fd;
+    (void)from, (void)fd;
+    k->question = ((const struct ipc_u64 *)msg)->value;
     k->giving = true;
     k->at = 0;
     k->n_given = 0;

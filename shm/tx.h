@@ -26,7 +26,7 @@ struct tx_note {
 };
 
 enum {
-    TX_NOTES_MAX = 1 << 16
+    TX_NOTES_MAX = 1 << 22 /* sparse: the largest fan-outs need a million */
 };
 
 struct tx {

@@ -259,6 +259,7 @@ worker_commit(struct worker *w)
     for (size_t i = 0; i < w->n_garbage; i++)
         slab_free(w->slab, w->garbage[i]);
     w->n_garbage = 0;
+    outbox_committed(w);
 }
 
 void
@@ -396,9 +397,13 @@ conn_close(struct worker *w, struct conn *c, const char *why)
     worker_commit(w);
     if (l->tls)
         tls_free(&l->tls);
-    loop_del_fd(w->loop, l->fd);
-    shutdown(l->fd, SHUT_RDWR); /* the keeper's duplicate does not keep it open */
-    close_fd(&l->fd);
+    if (l->fd >= 0) { /* a successor has records whose socket has not come yet */
+        loop_del_fd(w->loop, l->fd);
+        shutdown(l->fd, SHUT_RDWR); /* the keeper's duplicate does not keep it open */
+        close_fd(&l->fd);
+        w->n_conns--;
+        proc_uncount(w->proc, COUNTER_CONNECTIONS, 1);
+    }
     outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &msg);
     l->flags |= LIVE_DEAD;
     if (w->n_dead == w->dead_size) {
@@ -406,8 +411,6 @@ conn_close(struct worker *w, struct conn *c, const char *why)
         w->dead = mem_realloc(w->dead, w->dead_size * sizeof *w->dead);
     }
     w->dead[w->n_dead++] = conn_index(w, c);
-    w->n_conns--;
-    proc_uncount(w->proc, COUNTER_CONNECTIONS, 1);
     proc_count(w->proc, COUNTER_C2S_CLOSED, 1);
     loop_again(w->loop); /* so that a turn's end comes, whoever closed it */
 }
@@ -415,6 +418,8 @@ conn_close(struct worker *w, struct conn *c, const char *why)
 void
 conn_record_free(struct worker *w, struct conn *c)
 {
+    if (w->recovering)
+        return; /* recover_end() finds all that are free: none may be given out twice */
     if (w->n_free == w->free_size) {
         w->free_size = w->free_size ? w->free_size * 2 : 256;
         w->free_index =
@@ -427,10 +432,8 @@ void
 conn_forget(struct worker *w, struct conn *c)
 {
     worker_begin(w, c);
-    if (c->state != STREAM_CLOSED) {
-        proc_count(w->proc, COUNTER_SESSIONS, c->flags & CONN_BOUND ? 1 : 0);
+    if (c->state != STREAM_CLOSED)
         session_end(w, c);
-    }
     conn_empty(w, c);
     worker_commit(w);
     conn_record_free(w, c);

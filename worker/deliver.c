@@ -139,8 +139,9 @@ to_entries(
         struct worker *w, const struct stanza *s, int least_priority, bool highest_only)
 {
     const struct route_snapshot *snap = w->snapshot;
+    struct stanza copy = *s;
     int highest = least_priority;
-    size_t sent = 0;
+    size_t sent = 0, fit = 0;
 
     if (highest_only) {
         for (size_t i = 0; i < snap->n; i++) {
@@ -150,10 +151,14 @@ to_entries(
                 highest = e->priority;
         }
     }
+    for (size_t i = 0; i < snap->n; i++)
+        fit += snap->entry[i].available && snap->entry[i].priority >= highest;
+    if (fit > 1)
+        copy.hops = DELIVER_ONCE;
     for (size_t i = 0; i < snap->n; i++) {
         const struct route_entry *e = &snap->entry[i];
 
-        if (e->available && e->priority >= highest && deliver_to_conn(w, e->conn, s))
+        if (e->available && e->priority >= highest && deliver_to_conn(w, e->conn, &copy))
             sent++;
     }
     return sent;
@@ -267,11 +272,23 @@ deliver(struct worker *w, const struct stanza *s)
     }
 }
 
+/* The session meant has gone meanwhile. */
+static void
+look_again(struct worker *w, struct stanza *s)
+{
+    if (s->hops == DELIVER_ONCE)
+        return;
+    if (s->hops++ < HOPS_MAX)
+        deliver(w, s);
+    else if (s->kind != STANZA_PRESENCE)
+        deliver_error(w, s, STANZA_ERROR_RECIPIENT_UNAVAILABLE);
+}
+
 void
 deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
 {
     struct stanza s = {
-        .type = m->type, .hops = (uint8_t)(m->hops + 1), .bytes = m->stanza
+        .type = m->type, .hops = m->hops, .bytes = m->stanza
     };
 
     if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->to, &s.to) < 0 ||
@@ -281,10 +298,7 @@ deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
     worker_begin(w, conn_find(w, m->conn));
     if (conn_id_slot(m->conn) != w->proc->slot || !deliver_to_conn(w, m->conn, &s)) {
         proc_count(w->proc, COUNTER_STALE_ROUTES, 1);
-        if (s.hops < HOPS_MAX)
-            deliver(w, &s);
-        else
-            deliver_error(w, &s, STANZA_ERROR_RECIPIENT_UNAVAILABLE);
+        look_again(w, &s);
     }
     worker_commit(w);
 }

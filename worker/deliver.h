@@ -8,10 +8,13 @@
  * A stanza on its way to an account of this service. Its bytes were serialised once,
  * for any jabber:client stream; the tree is there in the worker that parsed it.
  */
+enum {
+    DELIVER_ONCE = 255 /* one copy of several: not looked up again, or others get two */
+};
 struct stanza {
     enum stanza_kind kind;
     uint8_t type; /* message_type, presence_type or iq_type */
-    uint8_t hops; /* how often it was looked up again */
+    uint8_t hops; /* how often it was looked up again; or DELIVER_ONCE */
     struct jid from, to;
     struct str bytes;
     const struct xml_el *el; /* NULL: only the bytes */

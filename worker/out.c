@@ -232,6 +232,8 @@ out_flush(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
     int r = 0;
 
+    if (l->fd < 0)
+        return; /* its socket has not come yet: see recover_conn() */
     if (c->tls == CONN_PLAIN)
         r = queue_flush(w, c, l, &c->out); /* <proceed/> goes before the handshake */
     else if (l->flags & LIVE_WRITABLE)

@@ -21,33 +21,67 @@ entry_size(const struct outbox_entry *e)
     return (uint32_t)(sizeof *e + e->len + 7) & ~7u;
 }
 
+/*
+ * The outbox's words change with every frame, and a transaction may send a hundred
+ * thousand: their old content is noted once, as a death undoes all of it or nothing.
+ */
+static void
+note_once(struct worker *w)
+{
+    if (w->outbox_noted == w->tx->number + 1)
+        return;
+    tx_note(w->tx, &w->slot->outbox.number, sizeof w->slot->outbox.number);
+    tx_note(w->tx, &w->slot->outbox.len, sizeof w->slot->outbox.len);
+    w->outbox_noted = w->tx->number + 1;
+}
+
+static void
+box_add(struct worker *w, const struct outbox_entry *e)
+{
+    struct outbox *box = &w->slot->outbox;
+    char *at = box->data[box->which] + box->len;
+
+    note_once(w);
+    box->number = e->number;
+    if (entry_size(e) > OUTBOX_SIZE - box->len) {
+        if (!w->outbox_full_told)
+            log_error(NULL, "the outbox is full: frames would not survive this process");
+        w->outbox_full_told = true;
+        return;
+    }
+    memcpy(at, e, sizeof *e);
+    if (e->len)
+        memcpy(at + sizeof *e, w->frame.p, e->len);
+    atomic_signal_fence(memory_order_seq_cst);
+    box->len += entry_size(e);
+    atomic_signal_fence(memory_order_seq_cst);
+    if (box->len > w->outbox_peak)
+        w->outbox_peak = box->len;
+}
+
 void
 outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg)
 {
-    struct outbox *box = &w->slot->outbox;
     struct outbox_entry e = { .to = to, .type = (uint16_t)type };
-    char *at;
 
     worker_begin(w, NULL);
     buf_reset(&w->frame, 1 << 16);
     ipc_frame_info(type)->put(&w->frame, msg);
     e.len = (uint32_t)w->frame.n;
-    e.number = box->number + 1;
-    SET(w, box->number, e.number);
-    if (entry_size(&e) <= OUTBOX_SIZE - box->len) {
-        at = box->data[box->which] + box->len;
-        memcpy(at, &e, sizeof e);
-        if (e.len)
-            memcpy(at + sizeof e, w->frame.p, e.len);
-        SET(w, box->len, box->len + entry_size(&e));
-        if (box->len > w->outbox_peak)
-            w->outbox_peak = box->len;
-    } else {
-        log_error(NULL, "the outbox is full: a frame %s would not survive this process",
-                ipc_type_name(type));
-    }
+    e.number = w->slot->outbox.number + 1;
+    box_add(w, &e);
     post_send_packed(w->proc->post, to, type, buf_str(&w->frame), e.number);
+    w->outbox_unsent += e.len;
     worker_commit(w);
+}
+
+void
+outbox_committed(struct worker *w)
+{
+    if (w->outbox_unsent < MAILBOX_BATCH)
+        return;
+    w->outbox_unsent = 0;
+    post_flush(w->proc->post);
 }
 
 static void
@@ -80,8 +114,10 @@ outbox_settle(struct worker *w)
 {
     struct outbox *box = &w->slot->outbox;
 
+    w->outbox_unsent = 0;
     if (box->len == 0)
         return;
+    w->outbox_full_told = w->outbox_full_told && post_backlog(w->proc->post) > 0;
     if (post_backlog(w->proc->post) == 0) {
         box->len = 0; /* one word: a commit of its own */
         w->outbox_compact_at = COMPACT_AT;

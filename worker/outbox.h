@@ -10,6 +10,9 @@
  */
 void outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg);
 
+/* A transaction has been committed: its frames may go, should there be many of them. */
+void outbox_committed(struct worker *w);
+
 /* At the end of a turn, after the post was flushed: forgets what has been sent. */
 void outbox_settle(struct worker *w);
 

@@ -44,7 +44,9 @@ unavailable_write(struct buf *out, const struct conn *c)
 static void
 to_own_resources(struct worker *w, struct conn *c, struct str presence, bool to_self)
 {
-    struct stanza s = { .kind = STANZA_PRESENCE, .from = conn_jid(c) };
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .hops = DELIVER_ONCE,
+        .from = conn_jid(c) };
     uint64_t own = conn_id(w, c);
 
     s.to = jid_bare(&s.from);

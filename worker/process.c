@@ -173,21 +173,36 @@ static void
 on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct worker *w = self(ctx);
+    const struct ipc_kept_all *m = msg;
 
-    (void)from, (void)msg, (void)fd;
-    if (!w->recovering)
+    (void)from, (void)fd;
+    /* An answer to a predecessor that died meanwhile is not ours: it had the first part. */
+    if (!w->recovering || m->question != w->keeper_question)
         return;
+    w->kept_all = true; /* not within the frame's transaction: it may end thousands */
+    loop_again(w->loop);
+}
+
+static void
+recovered(struct worker *w)
+{
+    w->kept_all = false;
     recover_end(w);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
-    serve(w);
+    if (!w->stopping)
+        serve(w);
 }
 
 static void
 on_keeper_empty(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
+    struct worker *w = self(ctx);
+
     (void)from, (void)msg, (void)fd;
-    recover_keeper(self(ctx));
+    recover_keeper(w);
+    if (w->recovering)
+        recover_ask(w); /* the one that died may have taken the question with it */
 }
 
 static void
@@ -252,23 +267,6 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_PROC_CALL] = on_proc_call,
 };
 
-static void
-on_turn_end(void *arg)
-{
-    struct worker *w = arg;
-
-    in_resume_all(w);
-    out_flush_all(w);
-    conn_reap(w);
-    arena_reset(&w->scratch);
-    post_flush(w->proc->post);
-    outbox_settle(w);
-    if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
-        w->blocked = true;
-        log_warning(NULL, "other processes are slow: reading from clients pauses");
-    }
-}
-
 /* Mailboxes have room again: all connections may have something to read. */
 static void
 on_drained(void *arg)
@@ -286,6 +284,27 @@ on_drained(void *arg)
             shaper_pause(w, c, 0);
     }
     shaper_rearm(w);
+}
+
+static void
+on_turn_end(void *arg)
+{
+    struct worker *w = arg;
+
+    if (w->kept_all)
+        recovered(w);
+    in_resume_all(w);
+    out_flush_all(w);
+    conn_reap(w);
+    arena_reset(&w->scratch);
+    post_flush(w->proc->post);
+    outbox_settle(w);
+    if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
+        w->blocked = true;
+        log_warning(NULL, "other processes are slow: reading from clients pauses");
+    } else if (w->blocked && post_backlog(w->proc->post) == 0) {
+        on_drained(w); /* what waited went with its receiver */
+    }
 }
 
 static void

@@ -23,6 +23,7 @@
 #include <linux/tcp.h>
 #endif
 
+#include "base/clock.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -88,14 +89,32 @@ recover_kernel_gave(int fd)
 void
 recover_begin(struct worker *w)
 {
+    uint64_t sessions = 0;
+
     w->recovering = true;
     for (uint32_t i = 0; i < w->slot->conns_used; i += LIVE_BLOCK) {
         w->live[i / LIVE_BLOCK] = mem_zalloc(LIVE_BLOCK * sizeof(struct live));
         for (uint32_t k = 0; k < LIVE_BLOCK; k++)
             w->live[i / LIVE_BLOCK][k].fd = -1;
     }
-    outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_KEEP_GIVE,
-            &(struct ipc_nothing){ 0 });
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        const struct conn *c = &w->conns[i];
+
+        if (c->state != STREAM_FREE &&
+                (c->flags & (CONN_BOUND | CONN_SESSION_ENDED)) == CONN_BOUND)
+            sessions++;
+    }
+    proc_count(w->proc, COUNTER_SESSIONS, sessions);
+    recover_ask(w);
+}
+
+void
+recover_ask(struct worker *w)
+{
+    struct ipc_u64 m = { .value = clock_wall_us() };
+
+    w->keeper_question = m.value;
+    outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_KEEP_GIVE, &m);
 }
 
 /*
@@ -134,11 +153,11 @@ can_go_on(const struct conn *c)
     case STREAM_SASL:
     case STREAM_SASL_WAIT:
     case STREAM_OPEN:
+    case STREAM_CLOSING:
         return c->tls == CONN_PLAIN || c->tls_state;
     case STREAM_FREE:
     case STREAM_PROXY:
     case STREAM_TLS:
-    case STREAM_CLOSING:
     case STREAM_CLOSED:
     case STREAM_STATES:
         return false;
@@ -156,8 +175,6 @@ go_on(struct worker *w, struct conn *c)
         /* Asked again, the router answers the same. */
         stream_enter(w, c, STREAM_BIND);
         c2s_bind_again(w, c);
-    } else if (c->state == STREAM_OPEN) {
-        proc_count(w->proc, COUNTER_SESSIONS, 1);
     }
 }
 
@@ -192,7 +209,6 @@ set_aside(struct worker *w, struct conn *c)
             w->slot->poison_deaths, STR_ARG(bad));
     w->slot->poison_conn = 0;
     worker_begin(w, NULL);
-    proc_count(w->proc, COUNTER_SESSIONS, c->flags & CONN_BOUND ? 1 : 0);
     stream_fail(w, c, STREAM_ERROR_INTERNAL_SERVER_ERROR, NULL);
     worker_commit(w);
     out_dirty(w, c);
@@ -230,8 +246,6 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     if (!can_go_on(c) || (c->jid && !l->host) || !reconcile(w, c, fd) ||
             loop_add_fd(w->loop, fd, WORKER_CLASS_CONN,
                     (uint64_t)c->generation << 22 | conn_index(w, c)) < 0) {
-        if (c->state == STREAM_OPEN)
-            proc_count(w->proc, COUNTER_SESSIONS, 1); /* uncounted by its end */
         conn_close(w, c, "its state died with the worker process");
         return;
     }

@@ -93,6 +93,9 @@ struct worker {
     uint32_t outbox_compact_at, outbox_peak;
     uint32_t trim_s;     /* when to see again whether memory can be given back */
     uint64_t trimmed_at; /* connections that had come and gone at the last trim */
+    uint64_t outbox_noted;  /* the transaction that has changed the outbox last */
+    size_t outbox_unsent;   /* bytes of frames given to the post since its last flush */
+    bool outbox_full_told;
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
@@ -111,6 +114,8 @@ struct worker {
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
     bool accept_paused, blocked, stopping;
+    uint64_t keeper_question; /* number of our KEEP_GIVE */
+    bool kept_all;   /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     uint32_t now_s;
     uint32_t ping_number;

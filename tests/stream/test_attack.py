@@ -1,4 +1,6 @@
 """Attacks on a worker: each of these once took something from somebody else"""
+import os
+import signal
 import socket
 import struct
 import time
@@ -184,3 +186,115 @@ def test_resets_at_every_step(big):
     wait.until(lambda: sum(big.worker_connections().values()) == big.n_open(),
                "the connections to be gone")
     assert pids(big) == before
+
+
+def kill(pid):
+    """kill -9; a process that waits to be started again has no pid, and 0 would be ourselves."""
+    assert isinstance(pid, int) and pid > 1, pid
+    os.kill(pid, signal.SIGKILL)
+
+
+def served_by_others(server, before):
+    """The workers' pids, once the service is ready with others than before."""
+    def question():
+        now = pids(server)
+        return server.ctl_status("status")[0] == 0 and all(now.values()) and now != before and now
+    return wait.until(question, "the service to be ready", 60)
+
+
+def kill_worker(server, *others):
+    """kill -9 of the workers and of other roles; back when the service is ready again."""
+    before = pids(server)
+    for p in server.processes():
+        if p["role"] in ("worker", *others):
+            kill(p["pid"])
+    served_by_others(server, before)
+
+
+def plain_clients(server, n, text):
+    """Bare sockets that have opened a stream and sent this."""
+    header = server.stream().header_text()
+    found = []
+    for _ in range(n):
+        s = socket.create_connection(("127.0.0.1", server.port), wait.PATIENCE)
+        s.sendall((header + text).encode())
+        found.append(s)
+    for s in found:
+        read_until(s, b"<proceed" if "starttls" in text else b"</stream:features>")
+    return found
+
+
+def read_until(sock, words):
+    sock.settimeout(wait.PATIENCE)
+    seen = b""
+    while words not in seen:
+        piece = sock.recv(65536)
+        assert piece, f"the end after {seen[-200:]}"
+        seen += piece
+    return seen
+
+
+def test_records_are_given_out_once(make_server):
+    """After a takeover in portions no two connections share a record"""
+    server = make_server(workers=1)
+    lost = plain_clients(server, 300, "<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    kill_worker(server)
+    for s in lost:
+        s.settimeout(wait.PATIENCE)
+        while s.recv(4096):
+            pass
+        s.close()
+    kept = plain_clients(server, 640, "")
+    for s in kept:
+        s.sendall(b"<message/>")
+        read_until(s, b"</stream:stream>")
+        s.close()
+
+
+def test_a_death_within_the_takeover(make_server):
+    """An answer of the keeper to the process before is no answer to this one"""
+    server = make_server(workers=1)
+    kept = plain_clients(server, 600, "")
+    first = pids(server)
+    for _ in range(4):
+        kill(first[0])
+        second = wait.until(lambda: (lambda now: now != first and now[0] and now)(pids(server)),
+                            "a successor", pause=0.001)
+        time.sleep(0.03)  # so that it has begun to take over
+        kill(second[0])
+        first = served_by_others(server, second)
+    for s in kept:
+        s.sendall(b"<message/>")
+        read_until(s, b"</stream:stream>")
+        s.close()
+
+
+def test_worker_and_keeper_at_once(make_server):
+    """Sockets that nobody holds any more: the sessions end, the service goes on"""
+    server = make_server(workers=1)
+    romeo = server.stream("romeo").login(until="online")
+    lost = plain_clients(server, 200, "")
+    for _ in range(3):
+        kill_worker(server, "keeper")
+    wait.until(lambda: romeo.full not in server.ctl_lines("connected_users"), "no session")
+    for s in lost:
+        s.close()
+    romeo.closed = True
+    server.stream("juliet").login(until="online").ping()
+
+
+def test_what_a_closing_stream_was_promised(make_server):
+    """A worker that dies behind a stream error: the error still arrives"""
+    server = make_server(workers=1)
+    juliet = server.stream().login(until="online")
+    # The client does not read, so that the error waits in the slot.
+    juliet.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    for i in range(60):
+        juliet.send(f"<message to='{juliet.full}' id='m{i}'><body>{'x' * 100000}</body></message>")
+    juliet.send("<iq/>" + "<unknown/>")
+    wait.until(lambda: server.counter("stream_errors") == 1, "the error")
+    kill_worker(server)
+    for i in range(60):
+        juliet.expect(f"<message id='m{i}'/>")
+    juliet.expect("<iq type='error'/>")
+    juliet.expect("<stream:error><unsupported-stanza-type/></stream:error>")

@@ -180,6 +180,27 @@ descriptors_come_with_their_frames(void **state)
     ends_close(&e);
 }
 
+/* They are promised by a transaction that may not be committed yet. */
+static void
+frames_with_numbers_wait_for_the_flush(void **state)
+{
+    ipc_addr to = ipc_addr_of(PROC_ROUTER, 0);
+    struct ends e;
+    char payload[12] = { 1 }; /* a conn; an empty bare JID */
+
+    (void)state;
+    ends_open(&e, ipc_addr_of(PROC_WORKER, 0), to);
+    for (uint64_t i = 0; i < 3 * MAILBOX_BATCH / sizeof payload; i++)
+        post_send_packed(e.post, to, IPC_ROUTE_UNBIND,
+                (struct str){ payload, sizeof payload }, i + 1);
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), 0);
+    post_flush(e.post);
+    while (mailbox_read(&e.reader, e.fd[0]) == 1)
+        ;
+    assert_int_equal(e.reader.n_frames, 3 * MAILBOX_BATCH / sizeof payload);
+    ends_close(&e);
+}
+
 /* What a process that was taken over could send: nothing of it reaches a handler. */
 static void
 malformed_packets_are_dropped(void **state)
@@ -254,6 +275,7 @@ main(void)
         cmocka_unit_test(a_huge_payload_travels_as_memory),
         cmocka_unit_test(a_full_mailbox_keeps_the_rest_for_later),
         cmocka_unit_test(descriptors_come_with_their_frames),
+        cmocka_unit_test(frames_with_numbers_wait_for_the_flush),
         cmocka_unit_test(malformed_packets_are_dropped),
         cmocka_unit_test(a_closed_sender_is_noticed),
     };

@@ -30,7 +30,7 @@ static struct {
     struct post *worker_post;
     int kept_fd[CONNS];
     unsigned n_kept, n_all, n_empty;
-    uint64_t all;
+    uint64_t all, question;
 } t;
 
 static uint64_t
@@ -55,7 +55,8 @@ static void
 on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)ctx, (void)from, (void)fd;
-    t.all = ((const struct ipc_u64 *)msg)->value;
+    t.all = ((const struct ipc_kept_all *)msg)->n;
+    t.question = ((const struct ipc_kept_all *)msg)->question;
     t.n_all++;
 }
 
@@ -164,10 +165,10 @@ release(uint64_t conn)
 }
 
 static void
-ask(void)
+ask(uint64_t question)
 {
     post_send(t.worker_post, ipc_addr_of(PROC_KEEPER, SLOT), IPC_KEEP_GIVE,
-            &(struct ipc_nothing){ 0 });
+            &(struct ipc_u64){ .value = question });
 }
 
 /* A socket pair of which the keeper holds the only copy of one end; gives the other. */
@@ -200,8 +201,9 @@ a_successor_gets_every_socket(void **state)
         client[i] = keep_one(conn_of(i));
     exchange();
     assert_int_equal(t.page.counter[COUNTER_KEPT], CONNS);
-    ask();
+    ask(41);
     exchange();
+    assert_int_equal(t.question, 41);
     assert_int_equal(t.n_all, 1);
     assert_int_equal(t.all, CONNS);
     assert_int_equal(t.n_kept, CONNS);
@@ -210,8 +212,9 @@ a_successor_gets_every_socket(void **state)
         assert_int_equal(recv(client[i], &c, 1, MSG_DONTWAIT), 1);
     }
     /* The next successor gets them, too. */
-    ask();
+    ask(42);
     exchange();
+    assert_int_equal(t.question, 42);
     assert_int_equal(t.n_kept, 2 * CONNS);
     assert_int_equal(t.n_all, 2);
     for (uint32_t i = 0; i < CONNS; i++)

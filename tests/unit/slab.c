@@ -167,6 +167,27 @@ a_transaction_is_whole_or_nothing(void **state)
     assert_int_equal(a, 10);
 }
 
+/* Ending thousands of sessions at once is one transaction of very many words. */
+static void
+a_large_transaction(void **state)
+{
+    enum { WORDS = 1 << 20 };
+    struct tx *tx = mmap(NULL, sizeof *tx, PROT_READ | PROT_WRITE,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    uint32_t *word = mem_zalloc(WORDS * sizeof *word);
+
+    (void)state;
+    assert_true(tx != MAP_FAILED);
+    tx_begin(tx);
+    for (uint32_t i = 0; i < WORDS; i++)
+        TX_SET(tx, word[i], i + 1);
+    assert_int_equal(tx_recover(tx), WORDS);
+    for (uint32_t i = 0; i < WORDS; i++)
+        assert_int_equal(word[i], 0);
+    mem_free_p(word);
+    munmap(tx, sizeof *tx);
+}
+
 int
 main(void)
 {
@@ -176,6 +197,7 @@ main(void)
         cmocka_unit_test(an_exhausted_segment_says_so),
         cmocka_unit_test(runs_of_pages_come_back),
         cmocka_unit_test(a_transaction_is_whole_or_nothing),
+        cmocka_unit_test(a_large_transaction),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

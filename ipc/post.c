@@ -34,7 +34,7 @@ struct peer {
     struct list packets;
     size_t backlog;
     uint64_t sequence;
-    bool full; /* the mailbox said EAGAIN; wait until it is writable */
+    bool full; /* the mailbox said EAGAIN; the loop tells when it is writable */
 };
 
 struct post {
@@ -103,6 +103,23 @@ packet_new(struct post *post)
     return p;
 }
 
+/*
+ * Only a full mailbox is watched: everyone who holds it would be woken up whenever its
+ * reader takes a packet. It may have become writable meanwhile: then the loop says so
+ * at once.
+ */
+static void
+peer_set_full(struct peer *peer, bool full)
+{
+    if (full == peer->full)
+        return;
+    peer->full = full;
+    if (full)
+        loop_add(peer->post->loop, &peer->io);
+    else
+        loop_del(peer->post->loop, &peer->io);
+}
+
 static void
 peer_forget(struct peer *peer)
 {
@@ -110,7 +127,7 @@ peer_forget(struct peer *peer)
 
     list_for_safe(node, &peer->packets)
             packet_free(post, list_entry(node, struct packet, node));
-    loop_del(post->loop, &peer->io);
+    peer_set_full(peer, false);
     close_fd(&peer->io.fd);
     post->backlog -= peer->backlog;
     list_del(&peer->dirty);
@@ -211,7 +228,7 @@ peer_flush(struct peer *peer)
              */
             if (r == -ETOOMANYREFS)
                 return;
-            peer->full = true;
+            peer_set_full(peer, true);
             return;
         }
         if (r < 0) {
@@ -235,7 +252,7 @@ on_writable(struct loop_io *io, unsigned events)
     struct peer *peer = io->arg;
 
     if (events & LOOP_WRITE) {
-        peer->full = false;
+        peer_set_full(peer, false);
         peer_flush(peer);
     }
 }
@@ -255,7 +272,6 @@ post_add_peer(struct post *post, ipc_addr addr, int fd)
     list_init(&peer->dirty);
     list_add(&post->peers, &peer->node);
     post->by_addr[ipc_addr_role(addr)][ipc_addr_slot(addr)] = peer;
-    loop_add(post->loop, &peer->io);
 }
 
 void

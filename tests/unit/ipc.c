@@ -12,6 +12,7 @@
 
 #include <cmocka.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "ipc/mailbox.h"
 #include "ipc/post.h"
@@ -162,6 +163,26 @@ a_full_mailbox_keeps_the_rest_for_later(void **state)
     ends_close(&e);
 }
 
+/* Everyone holds everyone's mailbox: what its reader takes must not wake them all. */
+static void
+a_reader_wakes_no_sender_that_has_room(void **state)
+{
+    ipc_addr to = ipc_addr_of(PROC_SQL, 0);
+    struct ends e;
+    uint64_t began;
+
+    (void)state;
+    ends_open(&e, ipc_addr_of(PROC_ADMIN, 0), to);
+    loop_turn_once(e.loop, 0); /* what a new descriptor has to say */
+    send_call(&e, to, STR("ping"), STR("x"));
+    post_flush(e.post);
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), 1);
+    began = clock_us();
+    loop_turn_once(e.loop, 20);
+    assert_true(clock_us() - began >= 20000);
+    ends_close(&e);
+}
+
 static void
 descriptors_come_with_their_frames(void **state)
 {
@@ -274,6 +295,7 @@ main(void)
         cmocka_unit_test(a_batch_arrives_in_order),
         cmocka_unit_test(a_huge_payload_travels_as_memory),
         cmocka_unit_test(a_full_mailbox_keeps_the_rest_for_later),
+        cmocka_unit_test(a_reader_wakes_no_sender_that_has_room),
         cmocka_unit_test(descriptors_come_with_their_frames),
         cmocka_unit_test(frames_with_numbers_wait_for_the_flush),
         cmocka_unit_test(malformed_packets_are_dropped),

@@ -288,7 +288,7 @@ def test_what_a_closing_stream_was_promised(make_server):
     server = make_server(workers=1)
     juliet = server.stream().login(until="online")
     # The client does not read, so that the error waits in the slot.
-    juliet.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    juliet.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 17)
     for i in range(60):
         juliet.send(f"<message to='{juliet.full}' id='m{i}'><body>{'x' * 100000}</body></message>")
     juliet.send("<iq/>" + "<unknown/>")

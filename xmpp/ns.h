@@ -89,6 +89,8 @@
 #define NS_EME            "urn:xmpp:eme:0"                        /* XEP-0380 */
 #define NS_OMEMO_OLD      "eu.siacs.conversations.axolotl"
 #define NS_OMEMO          "urn:xmpp:omemo:2"                    /* XEP-0384 */
+#define NS_OPENPGP        "urn:xmpp:openpgp:0"                  /* XEP-0373 */
+#define NS_OPENPGP_OLD    "jabber:x:encrypted"                  /* XEP-0027 */
 #define NS_JINGLE_MESSAGE "urn:xmpp:jingle-message:0"           /* XEP-0353 */
 #define NS_AMP            "http://jabber.org/protocol/amp"      /* XEP-0079 */
 #define NS_ADDRESS        "http://jabber.org/protocol/address"  /* XEP-0033 */
@@ -127,6 +129,7 @@
 #define NS_MUC_ROOMINFO           "http://jabber.org/protocol/muc#roominfo"
 #define NS_CONFERENCE             "jabber:x:conference" /* XEP-0249 */
 #define NS_MUCSUB                 "urn:xmpp:mucsub:0"
+#define NS_MUCSUB_NODES           "urn:xmpp:mucsub:nodes:"
 #define NS_HATS                   "urn:xmpp:hats:0"                   /* XEP-0317 */
 #define NS_OCCUPANT_ID            "urn:xmpp:occupant-id:0"            /* XEP-0421 */
 #define NS_PUBSUB                 "http://jabber.org/protocol/pubsub" /* XEP-0060 */

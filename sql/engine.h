@@ -33,6 +33,7 @@ struct sql_req {
     bool alone; /* in a group of its own: another request of its group failed, or it */
     bool answered;            /* its time was over while it was under way */
     struct sql_result result; /* the engine's answer; in the arena of the group */
+    size_t result_bytes;      /* how big that is by now */
 };
 
 /* A connection's statements: stmt[op][step], of which text "" is skipped. */

@@ -22,6 +22,10 @@ struct op_row {
     {                               \
         SQL_STEP_ROWS, SQL_OK, text \
     }
+#define ROWS_EACH(text)                  \
+    {                                    \
+        SQL_STEP_ROWS_EACH, SQL_OK, text \
+    }
 #define DO(text)                  \
     {                             \
         SQL_STEP_DO, SQL_OK, text \
@@ -72,6 +76,18 @@ op_take_params(struct sql_op_def *def, size_t at, const char *text)
     return n;
 }
 
+bool
+sql_step_gives_rows(enum sql_step_kind kind)
+{
+    return kind == SQL_STEP_ROWS || kind == SQL_STEP_ROWS_EACH;
+}
+
+bool
+sql_step_is_each(enum sql_step_kind kind)
+{
+    return kind == SQL_STEP_EACH || kind == SQL_STEP_ROWS_EACH;
+}
+
 static void
 op_take_steps(struct sql_op_def *def, const struct op_row *row)
 {
@@ -82,9 +98,9 @@ op_take_steps(struct sql_op_def *def, const struct op_row *row)
         enum sql_step_kind kind = row->step[i].kind;
 
         assert(kind != SQL_STEP_HIT || (def->n_steps == 1 && row->writes));
-        assert(kind != SQL_STEP_ROWS || def->n_cols > 0);
-        assert(row->writes || kind == SQL_STEP_ROWS || kind == SQL_STEP_NEED);
-        assert(kind != SQL_STEP_EACH || def->n_each > 0);
+        assert(!sql_step_gives_rows(kind) || def->n_cols > 0);
+        assert(row->writes || sql_step_gives_rows(kind) || kind == SQL_STEP_NEED);
+        assert(!sql_step_is_each(kind) || def->n_each > 0);
     }
 }
 

@@ -13,11 +13,15 @@ enum {
 enum sql_step_kind {
     SQL_STEP_NONE,
     SQL_STEP_ROWS,
+    SQL_STEP_ROWS_EACH,
     SQL_STEP_DO,
     SQL_STEP_EACH,
     SQL_STEP_NEED,
     SQL_STEP_HIT
 };
+
+bool sql_step_gives_rows(enum sql_step_kind kind);
+bool sql_step_is_each(enum sql_step_kind kind); /* runs once per repeated row */
 
 struct sql_step_def {
     enum sql_step_kind kind;

@@ -88,6 +88,7 @@ pg_run(struct sql_conn *c, struct list *group, bool writes)
         struct sql_req *req = list_entry(node, struct sql_req, node);
 
         req->result = (struct sql_result){ .status = SQL_OK };
+        req->result_bytes = 0;
         if (!pg_is_usable(c, req)) {
             req->result.status = SQL_ERROR;
             sql_db_on_group_failed(c->db, req);
@@ -101,36 +102,51 @@ pg_run(struct sql_conn *c, struct list *group, bool writes)
         sql_db_on_lost(c->db, PQerrorMessage(c->pg));
 }
 
+static struct sql_value
+take_value(struct arena *arena, const PGresult *res, int row, int col, char type)
+{
+    struct str text = { PQgetvalue(res, row, col), (size_t)PQgetlength(res, row, col) };
+    int64_t number = 0;
+
+    if (PQgetisnull(res, row, col))
+        return sql_null();
+    if (type == 'b')
+        return sql_int(str_eq(text, STR("t")) || str_eq(text, STR("1")));
+    if (type != 'i')
+        return sql_text(str_dup(arena, text));
+    str_to_i64(text, &number);
+    return sql_int(number);
+}
+
+/* Behind the rows of the steps before. */
 static void
 take_rows(struct sql_conn *c, struct sql_req *req, const PGresult *res)
 {
     struct arena *arena = sql_db_group_arena(c->db);
+    struct sql_result *result = &req->result;
     int n_rows = PQntuples(res), n_cols = PQnfields(res);
-    size_t n = (size_t)n_rows * (size_t)n_cols;
-    struct sql_value *value = arena_alloc(arena, n * sizeof *value);
+    size_t n_old = result->n_rows * (size_t)n_cols;
+    struct sql_value *value, *v;
 
     assert((size_t)n_cols == req->def->n_cols);
-    for (int r = 0; r < n_rows; r++) {
-        for (int i = 0; i < n_cols; i++) {
-            struct sql_value *v = &value[r * n_cols + i];
-            struct str text = { PQgetvalue(res, r, i), (size_t)PQgetlength(res, r, i) };
-            int64_t number = 0;
-
-            if (PQgetisnull(res, r, i)) {
-                *v = sql_null();
-            } else if (req->def->cols[i] == 'b') {
-                *v = sql_int(str_eq(text, STR("t")) || str_eq(text, STR("1")));
-            } else if (req->def->cols[i] == 'i') {
-                str_to_i64(text, &number);
-                *v = sql_int(number);
-            } else {
-                *v = sql_text(str_dup(arena, text));
-            }
-        }
+    result->n_cols = (size_t)n_cols;
+    req->result_bytes += PQresultMemorySize(res);
+    if (req->result_bytes > RESULT_BYTES_MAX) {
+        *result = (struct sql_result){ .status = SQL_ERROR };
+        return;
     }
-    req->result.n_rows = (size_t)n_rows;
-    req->result.n_cols = (size_t)n_cols;
-    req->result.value = value;
+    if (n_rows == 0)
+        return;
+    value = arena_alloc(arena, (n_old + (size_t)n_rows * (size_t)n_cols) * sizeof *v);
+    if (n_old)
+        memcpy(value, result->value, n_old * sizeof *v);
+    v = value + n_old;
+    for (int r = 0; r < n_rows; r++) {
+        for (int i = 0; i < n_cols; i++)
+            *v++ = take_value(arena, res, r, i, req->def->cols[i]);
+    }
+    result->n_rows += (size_t)n_rows;
+    result->value = value;
 }
 
 static void
@@ -144,18 +160,17 @@ take_success(struct sql_conn *c, PGresult *res)
         return;
     req = walk_req(&c->in);
     step = &req->def->step[c->in.step];
-    if (step->kind == SQL_STEP_ROWS) {
-        if (PQresultMemorySize(res) > RESULT_BYTES_MAX)
-            req->result.status = SQL_ERROR;
-        else
-            take_rows(c, req, res);
-    }
-    if (step->kind != SQL_STEP_NEED && req->def->writes) {
-        str_to_u64(str_from(PQcmdTuples(res)), &changed);
-        req->result.changed += changed;
-        if (step->kind == SQL_STEP_HIT && changed == 0)
+    if (sql_step_gives_rows(step->kind)) {
+        take_rows(c, req, res);
+    } else if (step->kind == SQL_STEP_HIT) {
+        /* Wrapped: it tells how many rows it changed. */
+        str_to_u64(str_from(PQgetvalue(res, 0, 0)), &changed);
+        if (changed == 0)
             req->result.status = step->otherwise;
+    } else if (step->kind != SQL_STEP_NEED) {
+        str_to_u64(str_from(PQcmdTuples(res)), &changed);
     }
+    req->result.changed += changed;
 }
 
 /* What the server says about a statement that failed, by SQLSTATE. */

@@ -6,6 +6,10 @@
  *
  * A NEED step is wrapped so that it fails (division by zero) when it has no row: a
  * pipeline has no other way to stop what was already sent behind it.
+ *
+ * A HIT step that changes nothing does not fail: the rest of the group is committed. It
+ * is wrapped so that it takes back the note that this change was done, or the same
+ * request, asked again, would be told so.
  */
 #include "sql/pgsql.h"
 
@@ -21,7 +25,8 @@ enum {
     OID_UUID_ARRAY = 2951
 };
 enum {
-    NUMBER_SIZE = 24
+    NUMBER_SIZE = 24,
+    PARAMS_MAX = SQL_PARAMS_MAX + 2 /* and the host, and the write id */
 };
 
 #define NOTE_IDS_NAME "note_ids"
@@ -29,9 +34,9 @@ enum {
 
 /* A statement's parameters in libpq's form. */
 struct pg_params {
-    const char *value[SQL_PARAMS_MAX + 1];
-    int length[SQL_PARAMS_MAX + 1], format[SQL_PARAMS_MAX + 1];
-    char number[SQL_PARAMS_MAX + 1][NUMBER_SIZE];
+    const char *value[PARAMS_MAX];
+    int length[PARAMS_MAX], format[PARAMS_MAX];
+    char number[PARAMS_MAX][NUMBER_SIZE];
 };
 
 static void
@@ -54,22 +59,54 @@ type_oid(char type)
     return OID_TEXT;
 }
 
-static size_t
-statement_types(const struct sql_stmt *stmt, Oid ret_oid[SQL_PARAMS_MAX + 1])
+/* One step's statement, and whether the write id is its last parameter. */
+struct statement {
+    const struct sql_stmt *stmt;
+    enum sql_step_kind kind;
+    bool takes_id;
+};
+
+static struct statement
+statement_of(const struct sql_conn *c, enum sql_op op, size_t step)
 {
-    for (size_t i = 0; i < stmt->n_params; i++)
-        ret_oid[i] = type_oid(stmt->type[i]);
-    return stmt->n_params;
+    enum sql_step_kind kind = sql_op_def(op)->step[step].kind;
+
+    return (struct statement){ .stmt = &c->stmts->stmt[op][step],
+        .kind = kind,
+        .takes_id = kind == SQL_STEP_HIT && c->stmts->has_write_ids };
 }
 
-/* The text as it is sent: a NEED step fails when it has no row. */
-static void
-statement_text(const struct sql_stmt *stmt, enum sql_step_kind kind, struct buf *out)
+static size_t
+statement_types(const struct statement *s, Oid ret_oid[PARAMS_MAX])
 {
-    if (kind == SQL_STEP_NEED)
-        buf_addf(out, "SELECT 1 / count(*) FROM (%s) AS need", stmt->text);
-    else
-        buf_add_c(out, stmt->text);
+    size_t n = s->stmt->n_params;
+
+    for (size_t i = 0; i < n; i++)
+        ret_oid[i] = type_oid(s->stmt->type[i]);
+    if (s->takes_id)
+        ret_oid[n++] = OID_UUID;
+    return n;
+}
+
+/* The text as it is sent. */
+static void
+statement_text(const struct statement *s, struct buf *out)
+{
+    const char *text = s->stmt->text;
+
+    if (s->kind == SQL_STEP_NEED) {
+        buf_addf(out, "SELECT 1 / count(*) FROM (%s) AS need", text);
+    } else if (s->kind == SQL_STEP_HIT) {
+        buf_addf(out, "WITH hit AS (%s RETURNING 1)", text);
+        if (s->takes_id)
+            buf_addf(out,
+                    ", miss AS (DELETE FROM stanzad_write WHERE id = $%zu"
+                    " AND NOT EXISTS (SELECT 1 FROM hit))",
+                    s->stmt->n_params + 1);
+        buf_add_c(out, " SELECT count(*) FROM hit");
+    } else {
+        buf_add_c(out, text);
+    }
 }
 
 /* The next statement that has a text, from where we are. */
@@ -95,15 +132,13 @@ send_prepare(struct sql_conn *c)
     bool ok = true;
 
     while (preparing_settle(c), ok && c->preparing_op < SQL_OPS) {
-        const struct sql_stmt *stmt =
-                &c->stmts->stmt[c->preparing_op][c->preparing_step];
-        const struct sql_op_def *def = sql_op_def(c->preparing_op);
-        Oid oid[SQL_PARAMS_MAX + 1];
+        struct statement s = statement_of(c, c->preparing_op, c->preparing_step);
+        Oid oid[PARAMS_MAX];
         char name[32];
-        int n = (int)statement_types(stmt, oid);
+        int n = (int)statement_types(&s, oid);
 
         buf_reset(&text, SIZE_MAX);
-        statement_text(stmt, def->step[c->preparing_step].kind, &text);
+        statement_text(&s, &text);
         statement_name(c->preparing_op, c->preparing_step, name);
         ok = PQsendPrepare(c->pg, name, buf_c(&text), n, oid) && PQpipelineSync(c->pg);
         c->preparing_step++;
@@ -190,11 +225,14 @@ pg_is_usable(const struct sql_conn *c, const struct sql_req *req)
     return true;
 }
 
-static void
-params_fill(struct pg_params *p, const struct sql_req *req, const struct sql_stmt *stmt,
+static size_t
+params_fill(struct pg_params *p, const struct sql_req *req, const struct statement *s,
         size_t row)
 {
-    for (size_t i = 0; i < stmt->n_params; i++) {
+    const struct sql_stmt *stmt = s->stmt;
+    size_t n = stmt->n_params;
+
+    for (size_t i = 0; i < n; i++) {
         struct sql_value v = sql_req_param(req, stmt, i, row);
 
         p->value[i] = NULL;
@@ -208,26 +246,32 @@ params_fill(struct pg_params *p, const struct sql_req *req, const struct sql_stm
             p->length[i] = (int)v.s.n;
         }
     }
+    if (s->takes_id) {
+        p->value[n] = (const char *)req->id.b;
+        p->length[n] = sizeof req->id.b;
+        p->format[n++] = 1;
+    }
+    return n;
 }
 
 bool
 pg_send_statement(
         struct sql_conn *c, const struct sql_req *req, size_t step, size_t row)
 {
-    const struct sql_stmt *stmt = &c->stmts->stmt[req->op][step];
-    int n = (int)stmt->n_params, ok;
-    Oid oid[SQL_PARAMS_MAX + 1];
+    struct statement s = statement_of(c, req->op, step);
+    Oid oid[PARAMS_MAX];
     struct buf text = { 0 };
     struct pg_params p;
     char name[32];
+    int n, ok;
 
-    params_fill(&p, req, stmt, row);
+    n = (int)params_fill(&p, req, &s, row);
     if (!sql_db_settings(c->db)->no_prepared_statements) {
         statement_name(req->op, step, name);
         return PQsendQueryPrepared(c->pg, name, n, p.value, p.length, p.format, 0);
     }
-    statement_types(stmt, oid);
-    statement_text(stmt, req->def->step[step].kind, &text);
+    statement_types(&s, oid);
+    statement_text(&s, &text);
     ok = PQsendQueryParams(c->pg, buf_c(&text), n, oid, p.value, p.length, p.format, 0);
     buf_fini(&text);
     return ok;

@@ -106,7 +106,7 @@ sql_req_param(
 size_t
 sql_req_times(const struct sql_req *req, size_t step)
 {
-    return req->def->step[step].kind == SQL_STEP_EACH
+    return sql_step_is_each(req->def->step[step].kind)
                    ? sql_op_rows(req->def, req->n_params)
                    : 1;
 }

@@ -268,12 +268,19 @@ lite_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
         }
     }
     for (enum sql_op op = 0; op < SQL_OPS; op++) {
-        for (size_t i = 0; i < sql_op_def(op)->n_steps; i++) {
-            if (!*stmts->stmt[op][i].text || prepare_one(c, stmts->stmt[op][i].text,
-                                                     &c->stmt[op][i]) == SQLITE_OK)
+        const struct sql_op_def *def = sql_op_def(op);
+
+        for (size_t i = 0; i < def->n_steps; i++) {
+            sqlite3_stmt **stmt = &c->stmt[op][i];
+
+            if (!*stmts->stmt[op][i].text)
                 continue;
-            log_error(NULL, "database %s: %s will not work: %s", sql_db_name(c->db),
-                    sql_op_def(op)->name, sqlite3_errmsg(c->lite));
+            if (prepare_one(c, stmts->stmt[op][i].text, stmt) != SQLITE_OK)
+                log_error(NULL, "database %s: %s will not work: %s", sql_db_name(c->db),
+                        def->name, sqlite3_errmsg(c->lite));
+            else
+                assert(!sql_step_gives_rows(def->step[i].kind) ||
+                        (size_t)sqlite3_column_count(*stmt) == def->n_cols);
         }
     }
     sql_db_on_prepared(c->db);
@@ -358,7 +365,7 @@ run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
         bind_value(stmt, (int)i + 1, text->type[i], sql_req_param(req, text, i, row));
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         n++;
-        rc = req->def->step[step].kind == SQL_STEP_ROWS
+        rc = sql_step_gives_rows(req->def->step[step].kind)
                      ? rows_add(rows, stmt, req->def->cols)
                      : SQLITE_OK;
         if (rc != SQLITE_OK)

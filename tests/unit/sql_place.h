@@ -340,7 +340,10 @@ answer_take(void *arg, const struct sql_result *result)
     }
 }
 
-/* Parameters by the operation's types: "t" const char *, "i" int; NULL is NULL. */
+/*
+ * Parameters by the operation's types: "t" const char *, "i" int, "l" int64_t; NULL is
+ * NULL.
+ */
 HELPER int
 base_send(struct base *b, struct answer *a, const struct sql_call *call,
         const char *types, ...)
@@ -355,6 +358,8 @@ base_send(struct base *b, struct answer *a, const struct sql_call *call,
     for (; *types; types++, n++) {
         if (*types == 'i') {
             param[n] = sql_int(va_arg(ap, int));
+        } else if (*types == 'l') {
+            param[n] = sql_int(va_arg(ap, int64_t));
         } else {
             const char *s = va_arg(ap, const char *);
 
@@ -387,5 +392,58 @@ base_until(struct base *b, const struct answer *a)
     (assert_int_equal(                                                          \
              base_send(b, a, &(struct sql_call){ .op = op_ }, __VA_ARGS__), 0), \
             base_until(b, a))
+
+HELPER void
+answer_check(const struct base *b, const struct answer *a, const char *what, int line,
+        enum sql_status status, const char *rows)
+{
+    if (a->status != status || strcmp(a->rows, rows) != 0)
+        fail_msg("%s: line %d: %s:\n%s \"%s\", not\n%s \"%s\"", b->name, line, what,
+                sql_status_name(a->status), a->rows, sql_status_name(status), rows);
+}
+
+/* Asks, and checks status and rows: base_expect(b, SQL_OK, "rows", SQL_OP, "types",
+ * ...) */
+#define base_expect(b, status, rows, op_, ...)              \
+    do {                                                    \
+        struct answer a_;                                   \
+        base_ask(b, &a_, op_, __VA_ARGS__);                 \
+        answer_check(b, &a_, #op_, __LINE__, status, rows); \
+    } while (0)
+
+/* One value read from outside, in both engines the same text. */
+#define base_expect_raw(b, value, text)                                            \
+    do {                                                                           \
+        const char *raw_ = base_raw(b, text);                                      \
+        if (strcmp(raw_, value) != 0)                                              \
+            fail_msg("%s: line %d: \"%s\", not \"%s\"", (b)->name, __LINE__, raw_, \
+                    value);                                                        \
+    } while (0)
+
+/* A test on both engines, in both shapes, each on a new database. */
+HELPER void
+base_each(void **state, void (*test)(struct base *b))
+{
+    for (int i = 0; i < 4; i++) {
+        struct base b;
+
+        base_make(&b, *state, i & 1 ? SQL_ENGINE_PGSQL : SQL_ENGINE_SQLITE, i & 2);
+        base_open(&b);
+        base_until_state(&b, SQL_READY);
+        test(&b);
+        base_end(&b);
+    }
+}
+
+/* Changes the tables from outside; then they are used as they are. */
+HELPER void
+base_reopen_changed(struct base *b, const char *text)
+{
+    sql_db_close(&b->db);
+    base_raw(b, text);
+    b->settings.update_schema = false;
+    base_open(b);
+    base_until_state(b, SQL_READY);
+}
 
 #endif

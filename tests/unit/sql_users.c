@@ -3,28 +3,7 @@
  */
 #include "tests/unit/sql_place.h"
 
-static void
-each_base(void **state, void (*test)(struct base *b))
-{
-    for (int i = 0; i < 4; i++) {
-        struct base b;
-
-        base_make(&b, *state, i & 1 ? SQL_ENGINE_PGSQL : SQL_ENGINE_SQLITE, i & 2);
-        base_open(&b);
-        base_until_state(&b, SQL_READY);
-        test(&b);
-        base_end(&b);
-    }
-}
-
-static void
-check(struct base *b, const struct answer *a, const char *what, enum sql_status status,
-        const char *rows)
-{
-    if (a->status != status || strcmp(a->rows, rows) != 0)
-        fail_msg("%s: %s: %s \"%s\", not %s \"%s\"", b->name, what,
-                sql_status_name(a->status), a->rows, sql_status_name(status), rows);
-}
+#define check(b, a, what, status, rows) answer_check(b, a, what, __LINE__, status, rows)
 
 /* One credential: type, password, the rest as for a SCRAM row. */
 static enum sql_status
@@ -268,43 +247,43 @@ refused(struct base *b)
 static void
 test_users(void **state)
 {
-    each_base(state, users);
+    base_each(state, users);
 }
 
 static void
 test_credentials(void **state)
 {
-    each_base(state, credentials);
+    base_each(state, credentials);
 }
 
 static void
 test_lists(void **state)
 {
-    each_base(state, lists);
+    base_each(state, lists);
 }
 
 static void
 test_deletion(void **state)
 {
-    each_base(state, deletion);
+    base_each(state, deletion);
 }
 
 static void
 test_hosts(void **state)
 {
-    each_base(state, hosts);
+    base_each(state, hosts);
 }
 
 static void
 test_hostile_texts_are_data(void **state)
 {
-    each_base(state, hostile);
+    base_each(state, hostile);
 }
 
 static void
 test_what_no_engine_stores_is_refused(void **state)
 {
-    each_base(state, refused);
+    base_each(state, refused);
 }
 
 int

@@ -39,11 +39,12 @@ enum route_status {
 enum route_flag {
     ROUTE_CARBONS = 1 << 0,      /* wants copies (XEP-0280) */
     ROUTE_CSI_INACTIVE = 1 << 1, /* nobody looks at it (XEP-0352) */
-    ROUTE_BLOCKING = 1 << 2,     /* the account has a block list: ask before delivery */
+    ROUTE_FILTER = 1 << 2,       /* the account's home decides what is let in */
     ROUTE_ROSTER = 1 << 3,    /* asked for its roster: gets pushes (RFC 6121, 2.1.6) */
     ROUTE_DETACHED = 1 << 4,  /* without connection, can be resumed (XEP-0198) */
     ROUTE_BLOCKLIST = 1 << 5, /* asked for its block list: gets pushes (XEP-0191) */
     ROUTE_TLS = 1 << 6,     /* its client connection is encrypted; for administrators */
+    ROUTE_ARCHIVE = 1 << 7, /* everything for the account is archived (XEP-0313) */
     ROUTE_USER_1 = 1 << 14, /* free for modules */
     ROUTE_USER_2 = 1 << 15
 };

@@ -13,8 +13,10 @@
 
 #include "base/clock.h"
 #include "base/rand.h"
+#include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/session.h"
@@ -25,7 +27,8 @@
 #include "xmpp/stanza.h"
 
 enum {
-    CLOSING_MS = 5000
+    CLOSING_MS = 5000,
+    ACCOUNT_AGAIN_S = 2 /* until its account is read again, when that failed */
 };
 
 static const struct {
@@ -386,7 +389,7 @@ bind_kept_resource(const struct conn *c)
 }
 
 static void
-bind_ask(struct worker *w, struct conn *c, struct str resource)
+bind_ask(struct worker *w, struct conn *c)
 {
     char remote[CONN_REMOTE_SIZE];
     struct ipc_route_bind bind = {
@@ -394,15 +397,23 @@ bind_ask(struct worker *w, struct conn *c, struct str resource)
         .conflict = (uint8_t)live_of(w, c)->host->resource_conflict,
         .sessions_max = sessions_max(w, c),
         .bare = conn_bare(c),
-        .resource = resource,
+        .resource = bind_kept_resource(c),
         .since_us = clock_wall_us(),
         .remote = str_from(conn_remote(c, remote)),
-        .flags = conn_route_flags(c),
+        .flags = conn_route_flags(w, c),
     };
 
     SET(w, c->since_us, bind.since_us);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
+}
+
+/* First the account, whose flags others must see as soon as they see the session. */
+static void
+bind_begin(struct worker *w, struct conn *c)
+{
     stream_enter(w, c, STREAM_BIND_WAIT);
+    account_join(w, c);
+    c2s_on_account(w, c);
 }
 
 void
@@ -435,13 +446,21 @@ c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el)
         return;
     }
     bind_keep(w, c, xml_attr(el, "id"), resource);
-    bind_ask(w, c, resource);
+    bind_begin(w, c);
 }
 
 void
 c2s_bind_again(struct worker *w, struct conn *c)
 {
-    bind_ask(w, c, bind_kept_resource(c));
+    bind_begin(w, c);
+}
+
+static void
+bind_forget(struct worker *w, struct conn *c)
+{
+    slot_free(w, c->presence);
+    SET(w, c->presence, NULL);
+    SET(w, c->presence_n, 0);
 }
 
 static void
@@ -453,6 +472,27 @@ bind_refuse(struct worker *w, struct conn *c, struct str id, enum stanza_error e
     xml_set(iq, "id", str_dup(&w->scratch, id));
     stream_enter(w, c, STREAM_BIND);
     reply(w, c, stanza_reply_error(&w->scratch, iq, e, ERROR_TYPE_DEFAULT, NULL));
+}
+
+void
+c2s_on_account(struct worker *w, struct conn *c)
+{
+    const struct account *a = live_of(w, c)->account;
+
+    if (a && a->state == ACCOUNT_LOADING)
+        return;
+    if (c->state == STREAM_OPEN && a && a->state == ACCOUNT_READY) {
+        session_on_loaded(w, c);
+    } else if (c->state == STREAM_OPEN) {
+        live_of(w, c)->answer_s = w->now_s + ACCOUNT_AGAIN_S;
+    } else if (c->state == STREAM_BIND_WAIT && a && a->state == ACCOUNT_READY) {
+        bind_ask(w, c);
+    } else if (c->state == STREAM_BIND_WAIT) {
+        log_info(conn_ctx(w, c), "cannot bind a resource: the database is away");
+        account_leave(w, c);
+        bind_refuse(w, c, bind_kept_id(c), STANZA_ERROR_RESOURCE_CONSTRAINT);
+        bind_forget(w, c);
+    }
 }
 
 static void
@@ -482,8 +522,11 @@ void
 c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bound)
 {
     struct str id;
+    struct event e = {
+        .w = w, .c = c, .host = live_of(w, c)->host, .account = session_account(w, c)
+    };
 
-    if (c->state != STREAM_BIND_WAIT)
+    if (c->state != STREAM_BIND_WAIT || !e.account)
         return;
     id = bind_kept_id(c);
     switch ((enum route_status)bound->status) {
@@ -500,7 +543,7 @@ c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bou
         bind_refuse(w, c, id, STANZA_ERROR_RESOURCE_CONSTRAINT);
         break;
     }
-    slot_free(w, c->presence);
-    SET(w, c->presence, NULL);
-    SET(w, c->presence_n, 0);
+    bind_forget(w, c);
+    if (c->state == STREAM_OPEN && e.host)
+        hook_run(w, HOOK_SESSION_OPEN, &e);
 }

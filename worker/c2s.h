@@ -55,6 +55,8 @@ void sasl_on_timeout(struct worker *w, struct conn *c);
 
 /* The router's answer to a request to bind; and the request once more. */
 void c2s_bind_again(struct worker *w, struct conn *c);
+/* The account of the client was loaded, or could not be. */
+void c2s_on_account(struct worker *w, struct conn *c);
 void c2s_on_bound(
         struct worker *w, struct conn *c, const struct ipc_route_bound *bound);
 

@@ -17,6 +17,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "worker/account.h"
+#include "worker/jobs.h"
 #include "worker/recover.h"
 #include "worker/session.h"
 #include "worker/tls.h"
@@ -169,9 +171,12 @@ conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE])
 }
 
 uint16_t
-conn_route_flags(const struct conn *c)
+conn_route_flags(const struct worker *w, const struct conn *c)
 {
-    return c->tls != CONN_PLAIN ? ROUTE_TLS : 0;
+    const struct account *a = live_of(w, c)->account;
+
+    return (uint16_t)((c->tls != CONN_PLAIN ? ROUTE_TLS : 0) | c->route_flags |
+                      (a ? account_route_flags(a) : 0));
 }
 
 const struct log_ctx *
@@ -260,6 +265,7 @@ worker_commit(struct worker *w)
         slab_free(w->slab, w->garbage[i]);
     w->n_garbage = 0;
     outbox_committed(w);
+    jobs_committed(w);
 }
 
 void
@@ -379,6 +385,8 @@ conn_empty(struct worker *w, struct conn *c)
     slot_free(w, c->presence);
     for (struct directed *d = c->directed; d; d = d->next)
         slot_free(w, d);
+    for (unsigned i = 0; i < CONN_KEPT; i++)
+        slot_free(w, c->kept[i]);
     SET(w, c->state, STREAM_FREE);
 }
 
@@ -434,6 +442,7 @@ conn_forget(struct worker *w, struct conn *c)
     worker_begin(w, c);
     if (c->state != STREAM_CLOSED)
         session_end(w, c);
+    account_leave(w, c);
     conn_empty(w, c);
     worker_commit(w);
     conn_record_free(w, c);
@@ -448,6 +457,7 @@ conn_reap(struct worker *w)
         struct live *l = live_of(w, c);
 
         xml_parser_put(&l->parser);
+        account_leave(w, c);
         worker_begin(w, NULL);
         conn_empty(w, c);
         worker_commit(w);

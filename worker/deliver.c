@@ -4,12 +4,17 @@
  * The route table tells where they are. What is here gets the bytes at once; what is on
  * another worker gets them in a frame. A session that has gone in between is noticed by
  * its worker, which looks again: it knows its own sessions better than the table does.
+ *
+ * An account whose sessions carry ROUTE_FILTER, or that nobody is online for, is a
+ * matter for its home (worker/core.c): block lists, offline storage. All others are
+ * served right here, so the usual message crosses one socket at the most.
  */
 #include "worker/deliver.h"
 
 #include <errno.h>
 
 #include "worker/conn.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "xml/writer.h"
@@ -30,17 +35,31 @@ table_of(struct worker *w)
     return &table;
 }
 
-size_t
-deliver_lookup(struct worker *w, struct str bare, unsigned want)
+static size_t
+lookup(struct worker *w, struct str bare, unsigned want, struct route_snapshot *snap)
 {
     for (int i = 0; i < LOOKUPS_MAX; i++) {
-        int n = route_lookup(table_of(w), bare, want, w->snapshot);
+        int n = route_lookup(table_of(w), bare, want, snap);
 
         if (n >= 0)
             return (size_t)n;
     }
-    w->snapshot->n = 0;
+    snap->n = 0;
     return 0;
+}
+
+size_t
+deliver_lookup(struct worker *w, struct str bare, unsigned want)
+{
+    return lookup(w, bare, want, w->snapshot);
+}
+
+size_t
+route_sessions(struct worker *w, struct str bare, unsigned want,
+        const struct route_snapshot **ret)
+{
+    *ret = w->module_snapshot;
+    return lookup(w, bare, want, w->module_snapshot);
 }
 
 /* Is the session still there, as far as this worker can know? */
@@ -55,6 +74,21 @@ is_stale(struct worker *w, uint64_t conn)
     return !c || c->state != STREAM_OPEN;
 }
 
+/* A client that nobody looks at may have to wait (XEP-0352). */
+static bool
+is_held_back(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    struct stanza copy = *s;
+    struct event e = { .w = w, .c = c, .s = &copy };
+
+    if (!(c->route_flags & ROUTE_CSI_INACTIVE) || !live_of(w, c)->host)
+        return false;
+    e.host = live_of(w, c)->host;
+    e.account = live_of(w, c)->account;
+    copy.el = NULL;
+    return hook_run(w, HOOK_TO_INACTIVE, &e) == HOOK_DONE;
+}
+
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
@@ -67,7 +101,8 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c || c->state != STREAM_OPEN)
             return false;
-        out_add_stanza(w, c, s->bytes);
+        if (!is_held_back(w, c, s))
+            out_add_stanza(w, c, s->bytes);
         return true;
     }
     jid_write(&to, &s->to);
@@ -76,6 +111,9 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
         .kind = (uint8_t)s->kind,
         .type = s->type,
         .hops = s->hops,
+        .flags = s->flags,
+        .traits = s->traits,
+        .sender = s->conn,
         .to = buf_str(&to),
         .from = buf_str(&from),
         .stanza = s->bytes };
@@ -85,6 +123,8 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
     buf_fini(&from);
     return true;
 }
+
+/* --- Errors --- */
 
 static bool
 is_error(const struct stanza *s)
@@ -102,44 +142,75 @@ is_error(const struct stanza *s)
     return true;
 }
 
+static void
+tell_bounced(struct worker *w, const struct stanza *s, enum stanza_error error)
+{
+    struct stanza copy = *s;
+    struct event e = { .w = w, .s = &copy, .error = error };
+
+    e.host = conf_host_find(w->proc->conf, s->from.domain);
+    if (e.host)
+        hook_run(w, HOOK_BOUNCED, &e);
+}
+
 void
-deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e)
+deliver_error(
+        struct worker *w, const struct stanza *s, enum stanza_error e, const char *text)
 {
     const struct xml_el *el = s->el;
-    struct xml_el *parsed, *reply;
+    struct xml_el *reply;
     struct stanza bounce = { .kind = s->kind, .from = s->to, .to = s->from };
     struct buf bytes = { 0 };
 
     if (is_error(s) || (s->kind == STANZA_IQ && s->type == IQ_RESULT))
         return;
-    if (!el) {
-        if (xml_parse(w->pool, NULL, &w->scratch, s->bytes, NS_CLIENT, &parsed) !=
-                XML_OK)
-            return;
-        el = parsed;
-    }
-    reply = stanza_reply_error(&w->scratch, el, e, ERROR_TYPE_DEFAULT, NULL);
+    if (!el)
+        el = stanza_parse(w, &w->scratch, s->bytes);
+    reply = el ? stanza_reply_error(&w->scratch, el, e, ERROR_TYPE_DEFAULT, text)
+               : NULL;
     if (!reply)
         return;
     proc_count(w->proc, COUNTER_STANZAS_BOUNCED, 1);
+    tell_bounced(w, s, e);
     xml_write(&bytes, reply, STR(NS_CLIENT));
     bounce.type = s->kind == STANZA_MESSAGE    ? MESSAGE_ERROR
                   : s->kind == STANZA_PRESENCE ? PRESENCE_ERROR
                                                : IQ_ERROR;
     bounce.bytes = buf_str(&bytes);
     bounce.el = reply;
-    if (conf_host_find(w->proc->conf, bounce.to.domain) && bounce.to.local.n)
+    bounce.flags = STANZA_FILTERED; /* it answers what was let out */
+    if (s->conn && deliver_to_conn(w, s->conn, &bounce))
+        ;
+    else if (conf_host_find(w->proc->conf, bounce.to.domain) && bounce.to.local.n)
         deliver(w, &bounce);
     buf_fini(&bytes);
 }
 
-/* To those of the snapshot for which `fits` says so: how many. */
-static size_t
-to_entries(
-        struct worker *w, const struct stanza *s, int least_priority, bool highest_only)
+/* --- To several resources --- */
+
+/* The stanza under delivery, and who has got it. */
+struct delivery {
+    struct worker *w;
+    struct stanza *s;
+    struct job *job; /* at home */
+    const struct conf_host *host;
+    struct str bare;
+    bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
+};
+
+static void
+note_got(struct delivery *d, size_t i)
 {
-    const struct route_snapshot *snap = w->snapshot;
-    struct stanza copy = *s;
+    if (d->got)
+        d->got[i] = true;
+}
+
+/* To those with this priority or a higher one: how many. */
+static size_t
+to_entries(struct delivery *d, int least_priority, bool highest_only)
+{
+    const struct route_snapshot *snap = d->w->snapshot;
+    struct stanza copy = *d->s;
     int highest = least_priority;
     size_t sent = 0, fit = 0;
 
@@ -147,7 +218,7 @@ to_entries(
         for (size_t i = 0; i < snap->n; i++) {
             const struct route_entry *e = &snap->entry[i];
 
-            if (e->available && e->priority > highest && !is_stale(w, e->conn))
+            if (e->available && e->priority > highest && !is_stale(d->w, e->conn))
                 highest = e->priority;
         }
     }
@@ -158,118 +229,239 @@ to_entries(
     for (size_t i = 0; i < snap->n; i++) {
         const struct route_entry *e = &snap->entry[i];
 
-        if (e->available && e->priority >= highest && deliver_to_conn(w, e->conn, &copy))
+        if (e->available && e->priority >= highest &&
+                deliver_to_conn(d->w, e->conn, &copy)) {
+            note_got(d, i);
             sent++;
+        }
     }
     return sent;
 }
 
-/* 8.5.2: to an account as a whole. */
-static void
-message_to_bare(struct worker *w, const struct stanza *s, struct str bare)
+static bool
+to_resource(struct delivery *d)
 {
-    deliver_lookup(w, bare, 0);
-    switch ((enum message_type)s->type) {
+    const struct route_snapshot *snap = d->w->snapshot;
+
+    for (size_t i = 0; i < snap->n; i++) {
+        if (!str_eq(snap->entry[i].resource, d->s->to.resource))
+            continue;
+        if (!deliver_to_conn(d->w, snap->entry[i].conn, d->s))
+            return false;
+        note_got(d, i);
+        return true;
+    }
+    return false;
+}
+
+/* --- Messages (8.5.2.1.1, 8.5.3.2.1, 8.5.4) --- */
+
+static enum hook_result
+message_hook(struct delivery *d, enum hook hook)
+{
+    struct event e = { .w = d->w,
+        .host = d->host,
+        .s = d->s,
+        .job = d->job,
+        .account = d->job ? d->job->account : NULL,
+        .entries = d->w->snapshot,
+        .got = d->got };
+
+    return hook_run(d->w, hook, &e);
+}
+
+/* No resource may have it. */
+static void
+message_offline(struct delivery *d)
+{
+    switch ((enum message_type)d->s->type) {
     case MESSAGE_NORMAL:
     case MESSAGE_CHAT:
-        if (to_entries(w, s, 0, true) == 0)
-            deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE);
-        break;
-    case MESSAGE_HEADLINE:
-        to_entries(w, s, 0, false);
+        if (!hook_exists(d->w, d->host, HOOK_OFFLINE))
+            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+        else if (!d->job)
+            core_to_home(d->w, d->s, d->bare);
+        else if (message_hook(d, HOOK_OFFLINE) != HOOK_DONE)
+            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
         break;
     case MESSAGE_GROUPCHAT:
-        deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE);
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
         break;
+    case MESSAGE_HEADLINE:
     case MESSAGE_ERROR:
     case MESSAGE_TYPES:
         break; /* silently ignored */
     }
 }
 
-static void
-presence_to_bare(struct worker *w, const struct stanza *s, struct str bare)
+/* To the account as a whole: how many resources got it. */
+static size_t
+message_to_bare(struct delivery *d)
 {
-    switch ((enum presence_type)s->type) {
+    switch ((enum message_type)d->s->type) {
+    case MESSAGE_NORMAL:
+    case MESSAGE_CHAT:
+        return to_entries(d, 0, true);
+    case MESSAGE_HEADLINE:
+        return to_entries(d, 0, false);
+    case MESSAGE_GROUPCHAT:
+    case MESSAGE_ERROR:
+    case MESSAGE_TYPES:
+        break;
+    }
+    return 0;
+}
+
+/* Will a resource get it? Not asked where the answer does not matter. */
+static bool
+message_has_taker(const struct delivery *d)
+{
+    const struct route_snapshot *snap = d->w->snapshot;
+
+    for (size_t i = 0; i < snap->n; i++) {
+        const struct route_entry *e = &snap->entry[i];
+
+        if (d->s->to.resource.n ? str_eq(e->resource, d->s->to.resource)
+                                : e->available && e->priority >= 0)
+            return true;
+        if (d->s->type == MESSAGE_CHAT && e->available && e->priority >= 0)
+            return true; /* that resource has gone: as to the account */
+    }
+    return false;
+}
+
+static void
+deliver_message(struct delivery *d)
+{
+    struct route_snapshot *snap = d->w->snapshot;
+    size_t sent;
+    bool to_account = !d->s->to.resource.n;
+
+    if (!d->job && !message_has_taker(d) && d->s->type <= MESSAGE_CHAT &&
+            (to_account || d->s->type == MESSAGE_CHAT)) {
+        message_offline(d); /* the home archives it, too */
+        return;
+    }
+    if (!(d->s->flags & (STANZA_STORED | STANZA_COPY)) &&
+            message_hook(d, HOOK_USER_RECEIVE) == HOOK_DONE)
+        return;
+    d->s->flags |= STANZA_STORED;
+    if (hook_exists(d->w, d->host, HOOK_USER_RECEIVED) && snap->n > 1)
+        d->got = arena_zalloc(&d->w->scratch, snap->n);
+    if (to_account) {
+        sent = message_to_bare(d);
+    } else {
+        sent = to_resource(d);
+        if (sent == 0 && d->s->type == MESSAGE_CHAT)
+            sent = message_to_bare(d);
+        else if (sent == 0 && d->s->type != MESSAGE_ERROR)
+            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+    }
+    if (d->got && !(d->s->flags & STANZA_COPY))
+        message_hook(d, HOOK_USER_RECEIVED);
+    if (sent == 0 && (to_account || d->s->type == MESSAGE_CHAT))
+        message_offline(d);
+}
+
+/* --- Presence and requests --- */
+
+static void
+deliver_presence(struct delivery *d)
+{
+    switch ((enum presence_type)d->s->type) {
     case PRESENCE_AVAILABLE:
     case PRESENCE_UNAVAILABLE:
-        deliver_lookup(w, bare, 0);
-        to_entries(w, s, -128, false);
+    case PRESENCE_ERROR:
+        if (d->s->to.resource.n)
+            to_resource(d); /* 8.5.4: otherwise silently ignored */
+        else if (d->s->type != PRESENCE_ERROR)
+            to_entries(d, -128, false);
         break;
     case PRESENCE_SUBSCRIBE:
     case PRESENCE_SUBSCRIBED:
     case PRESENCE_UNSUBSCRIBE:
     case PRESENCE_UNSUBSCRIBED:
     case PRESENCE_PROBE:
-        /*
-         * Nobody here has contacts to subscribe to; RFC 6121, 3.1.3 asks for silence.
-         */
-    case PRESENCE_ERROR:
     case PRESENCE_TYPES:
+        break; /* at home: worker/core.c */
+    }
+}
+
+static void
+deliver_iq(struct delivery *d)
+{
+    bool request = d->s->type == IQ_GET || d->s->type == IQ_SET;
+
+    /* One to an account is handled by its sender's worker; a reply to it is for nobody.
+     */
+    if ((!d->s->to.resource.n || !to_resource(d)) && request)
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+}
+
+static void
+deliver_now(struct delivery *d)
+{
+    switch (d->s->kind) {
+    case STANZA_MESSAGE:
+        deliver_message(d);
+        break;
+    case STANZA_PRESENCE:
+        deliver_presence(d);
+        break;
+    case STANZA_IQ:
+        deliver_iq(d);
+        break;
+    case STANZA_OTHER:
         break;
     }
 }
 
+/* Is this for the home to decide? The sessions of the account are in w->snapshot. */
 static bool
-to_full(struct worker *w, const struct stanza *s, struct str bare)
+needs_home(const struct delivery *d)
 {
-    struct route_hit hit;
+    const struct route_snapshot *snap = d->w->snapshot;
 
-    for (int i = 0; i < LOOKUPS_MAX; i++) {
-        int n = route_lookup_full(table_of(w), bare, s->to.resource, &hit);
-
-        if (n >= 0)
-            return n == 1 && deliver_to_conn(w, hit.conn, s);
+    if (d->s->flags & STANZA_FILTERED)
+        return false;
+    if (d->s->kind == STANZA_PRESENCE && d->s->type > PRESENCE_UNAVAILABLE &&
+            d->s->type != PRESENCE_ERROR)
+        return true; /* subscriptions, probes */
+    for (size_t i = 0; i < snap->n; i++) {
+        if (snap->entry[i].flags & ROUTE_FILTER)
+            return true;
     }
     return false;
 }
 
-/* 8.5.4: the resource is not there. */
 static void
-to_missing_resource(struct worker *w, const struct stanza *s, struct str bare)
+delivery_run(struct worker *w, struct stanza *s, struct job *job)
 {
-    switch (s->kind) {
-    case STANZA_MESSAGE:
-        if (s->type == MESSAGE_CHAT)
-            message_to_bare(w, s, bare);
-        else if (s->type != MESSAGE_ERROR)
-            deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE);
-        break;
-    case STANZA_IQ:
-        if (s->type == IQ_GET || s->type == IQ_SET)
-            deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE);
-        break;
-    case STANZA_PRESENCE: /* silently ignored */
-    case STANZA_OTHER:
-        break;
-    }
+    struct delivery d = { .w = w,
+        .s = s,
+        .job = job,
+        .host = conf_host_find(w->proc->conf, s->to.domain),
+        .bare = jid_bare_text(&w->scratch, &s->to) };
+
+    if (!d.host)
+        return;
+    deliver_lookup(w, d.bare, 0);
+    if (!job && needs_home(&d))
+        core_to_home(w, s, d.bare);
+    else
+        deliver_now(&d);
 }
 
 void
-deliver(struct worker *w, const struct stanza *s)
+deliver(struct worker *w, struct stanza *s)
 {
-    struct str bare = jid_bare_text(&w->scratch, &s->to);
+    delivery_run(w, s, NULL);
+}
 
-    if (s->to.resource.n) {
-        if (!to_full(w, s, bare))
-            to_missing_resource(w, s, bare);
-        return;
-    }
-    switch (s->kind) {
-    case STANZA_MESSAGE:
-        message_to_bare(w, s, bare);
-        break;
-    case STANZA_PRESENCE:
-        presence_to_bare(w, s, bare);
-        break;
-    case STANZA_IQ:
-        /* Handled by the worker of the sender; a reply to an account is for nobody. */
-        if (s->type == IQ_GET || s->type == IQ_SET)
-            deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE);
-        break;
-    case STANZA_OTHER:
-        break;
-    }
+void
+deliver_at_home(struct worker *w, struct stanza *s, struct job *job)
+{
+    delivery_run(w, s, job);
 }
 
 /* The session meant has gone meanwhile. */
@@ -281,15 +473,18 @@ look_again(struct worker *w, struct stanza *s)
     if (s->hops++ < HOPS_MAX)
         deliver(w, s);
     else if (s->kind != STANZA_PRESENCE)
-        deliver_error(w, s, STANZA_ERROR_RECIPIENT_UNAVAILABLE);
+        deliver_error(w, s, STANZA_ERROR_RECIPIENT_UNAVAILABLE, NULL);
 }
 
 void
 deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
 {
-    struct stanza s = {
-        .type = m->type, .hops = m->hops, .bytes = m->stanza
-    };
+    struct stanza s = { .type = m->type,
+        .hops = m->hops,
+        .flags = m->flags,
+        .traits = m->traits,
+        .conn = m->sender,
+        .bytes = m->stanza };
 
     if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->to, &s.to) < 0 ||
             jid_parse(&w->scratch, m->from, &s.from) < 0)

@@ -1,36 +1,29 @@
 #ifndef WORKER_DELIVER_H
 #define WORKER_DELIVER_H
 
+#include "worker/module.h"
+#include "worker/stanza.h"
 #include "worker/worker.h"
-#include "xmpp/stanza.h"
 
 /*
- * A stanza on its way to an account of this service. Its bytes were serialised once,
- * for any jabber:client stream; the tree is there in the worker that parsed it.
+ * Delivers by the rules of RFC 6121, 8.5; what cannot be delivered is stored or
+ * answered with an error as these rules say, never silently lost unless they say so.
+ * `to` is an account of a local host. Within a transaction.
  */
-enum {
-    DELIVER_ONCE = 255 /* one copy of several: not looked up again, or others get two */
-};
-struct stanza {
-    enum stanza_kind kind;
-    uint8_t type; /* message_type, presence_type or iq_type */
-    uint8_t hops; /* how often it was looked up again; or DELIVER_ONCE */
-    struct jid from, to;
-    struct str bytes;
-    const struct xml_el *el; /* NULL: only the bytes */
-};
+void deliver(struct worker *w, struct stanza *s);
 
 /*
- * Delivers by the rules of RFC 6121, 8.5; what cannot be delivered is answered with an
- * error as these rules say, never silently lost unless they say so. `to` is an account
- * of a local host. Within a transaction.
+ * The same in the account's home, after it was let in; job: may go on (offline
+ * storage).
  */
-void deliver(struct worker *w, const struct stanza *s);
+void deliver_at_home(struct worker *w, struct stanza *s, struct job *job);
 
 /*
- * Answers a stanza with an error, to its sender wherever it is. Within a transaction.
+ * Answers a stanza with an error, to its sender wherever it is; text may be NULL.
+ * Within a transaction.
  */
-void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e);
+void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e,
+        const char *text);
 
 /* To one session, known by its id: true unless it has gone from this worker. */
 bool deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s);
@@ -40,5 +33,20 @@ void deliver_on_frame(struct worker *w, const struct ipc_deliver *m);
 
 /* All sessions of a bare JID: 0 … n, also when the router is busy with them. */
 size_t deliver_lookup(struct worker *w, struct str bare, unsigned want);
+
+/*
+ * One stanza to many sessions, batched per worker (worker/fanout.c): bytes without
+ * `to`; each session gets its own bare JID. A session that has gone is left out.
+ */
+void fanout_begin(struct worker *w, const struct stanza *s);
+void fanout_add(struct worker *w, uint64_t conn);
+void fanout_end(struct worker *w);
+void fanout_on_frame(struct worker *w, const struct ipc_fanout *m);
+
+/* The bytes of a stanza, which start with <message, <presence or <iq, with a `to`. */
+void stanza_add_to(struct buf *out, struct str bytes, struct str to);
+
+/* worker/core.c: lets the account's home decide and deliver. */
+void core_to_home(struct worker *w, const struct stanza *s, struct str bare);
 
 #endif

@@ -6,6 +6,7 @@
 #include "auth/mech.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/tls.h"
 #include "xml/writer.h"
@@ -95,12 +96,15 @@ features_send(struct worker *w, struct conn *c)
 {
     struct buf *out = &w->text;
     bool required = conn_listener(w, c)->starttls_required;
+    struct event e = { .w = w, .c = c, .out = out, .host = live_of(w, c)->host };
 
     buf_reset(out, SIZE_MAX);
     buf_add_c(out, "<stream:features>");
     if (c->flags & CONN_AUTHED) {
         buf_add_c(out, "<bind xmlns='" NS_BIND "'/>"
                        "<session xmlns='" NS_SESSION "'><optional/></session>");
+        if (e.host)
+            hook_run(w, HOOK_STREAM_FEATURES, &e);
     } else {
         if (features_may_start_tls(w, c))
             buf_addf(out, "<starttls xmlns='" NS_TLS "'>%s</starttls>",

@@ -16,6 +16,7 @@
 #include <sys/socket.h>
 
 #include "base/mem.h"
+#include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/out.h"
@@ -57,8 +58,9 @@ may_read(const struct worker *w, const struct conn *c)
     case STREAM_FEATURES:
     case STREAM_SASL:
     case STREAM_BIND:
-    case STREAM_OPEN:
         return !w->blocked && !w->stopping;
+    case STREAM_OPEN:
+        return !w->blocked && !w->stopping && session_account(w, c);
     case STREAM_CLOSING:
         return true;
     case STREAM_SASL_WAIT:
@@ -443,9 +445,21 @@ receive(struct worker *w, struct conn *c)
     }
 }
 
+/* After a death the account is read again when its client says something. */
+static void
+want_account(struct worker *w, struct conn *c)
+{
+    if (c->state != STREAM_OPEN || live_of(w, c)->account)
+        return;
+    account_join(w, c);
+    if (session_account(w, c))
+        c2s_on_account(w, c);
+}
+
 void
 in_read(struct worker *w, struct conn *c)
 {
+    want_account(w, c);
     if (!(live_of(w, c)->flags & LIVE_PAUSED))
         receive(w, c);
 }
@@ -453,6 +467,7 @@ in_read(struct worker *w, struct conn *c)
 static void
 go_on(struct worker *w, struct conn *c)
 {
+    want_account(w, c);
     if (live_of(w, c)->flags & (LIVE_DEAD | LIVE_PAUSED) || !may_read(w, c))
         return;
     if (*text_of(c) && !text_handle(w, c))

@@ -1,104 +1,250 @@
 /*
- * iq.c -- requests to the server and to accounts
+ * iq.c -- requests to the server and to accounts, and answers to our own
  *
- * A table by namespace and name; whatever is not in it gets service-unavailable
- * (RFC 6120, 8.4), the same for accounts that exist and those that do not.
+ * Modules say what they handle in tables (worker/module.h). Whatever is in none of them
+ * gets service-unavailable (RFC 6120, 8.4), the same for accounts that exist and those
+ * that do not.
+ *
+ * What the server asks of a client (session_ask) is on the heap: when this process
+ * dies, nobody waits for the answer any more.
  */
 #include "worker/session.h"
 
 #include <stdio.h>
 
+#include "worker/account.h"
 #include "worker/conn.h"
+#include "worker/deliver.h"
+#include "worker/jobs.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 
-enum target {
-    TO_SERVER = 1,
-    TO_OWN_ACCOUNT = 2
+enum {
+    ASKED_MAX = 10000,
+    ASK_ID_SIZE = 32
 };
 
-struct request {
-    const char *name, *ns;
-    unsigned targets; /* enum target */
-    void (*handle)(
-            struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type);
+/* A question of ours. */
+struct asked {
+    struct list node;
+    char id[ASK_ID_SIZE];
+    uint64_t conn;
+    uint32_t until_s;
+    uint32_t module;
+    unsigned step;
+    struct str data; /* behind the struct */
 };
 
-/* XEP-0199 */
-static void
-on_ping(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
+static const struct module_iq *
+handler_find(const struct host_run *run, const struct xml_el *payload,
+        const struct host_module **ret_hm)
 {
-    if (type == IQ_GET)
-        session_send(w, c, iq_result(iq->arena, iq));
-    else
-        session_bounce(w, c, iq, STANZA_ERROR_BAD_REQUEST);
-}
+    for (size_t i = 0; i < run->n_modules; i++) {
+        const struct module_iq *h = run->module[i].module->iqs;
 
-/*
- * RFC 3921's session establishment does nothing any more, but old clients ask for it.
- */
-static void
-on_session(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
-{
-    if (type == IQ_SET)
-        session_send(w, c, iq_result(iq->arena, iq));
-    else
-        session_bounce(w, c, iq, STANZA_ERROR_BAD_REQUEST);
-}
-
-/* One resource a stream (RFC 6120, 7.1). */
-static void
-on_bind_again(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
-{
-    (void)type;
-    session_bounce(w, c, iq, STANZA_ERROR_NOT_ALLOWED);
-}
-
-/*
- * No account has contacts before there is storage for them: a roster is empty, and
- * cannot be changed. Clients wait for this answer before they send presence.
- */
-static void
-on_roster(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
-{
-    struct xml_el *query;
-
-    if (type == IQ_GET)
-        session_send(w, c, iq_result_with(iq->arena, iq, "query", NS_ROSTER, &query));
-    else
-        session_bounce(w, c, iq, STANZA_ERROR_FEATURE_NOT_IMPLEMENTED);
-}
-
-static const struct request requests[] = {
-    { "ping", NS_PING, TO_SERVER | TO_OWN_ACCOUNT, on_ping },
-    { "session", NS_SESSION, TO_SERVER | TO_OWN_ACCOUNT, on_session },
-    { "bind", NS_BIND, TO_SERVER | TO_OWN_ACCOUNT, on_bind_again },
-    { "query", NS_ROSTER, TO_OWN_ACCOUNT, on_roster },
-};
-
-void
-iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to)
-{
-    struct xml_el *payload = iq_payload(el);
-    struct jid own = conn_jid(c);
-    enum iq_type type;
-    unsigned target = to->local.n == 0        ? TO_SERVER
-                      : jid_eq_bare(to, &own) ? TO_OWN_ACCOUNT
-                                              : 0;
-
-    if (iq_type(el, &type) < 0)
-        return;
-    for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
-        const struct request *r = &requests[i];
-
-        if (r->targets & target && xml_is(payload, r->name, r->ns)) {
-            r->handle(w, c, el, type);
-            return;
+        for (; h && h->ns; h++) {
+            if (!str_eq_c(payload->ns, h->ns) ||
+                    (h->name && !str_eq_c(payload->name, h->name)))
+                continue;
+            *ret_hm = &run->module[i];
+            return h;
         }
     }
-    session_bounce(w, c, el, STANZA_ERROR_SERVICE_UNAVAILABLE);
+    return NULL;
+}
+
+/* RFC 6120, 7.1: one resource a stream; RFC 3921's session does nothing any more. */
+static bool
+core_request(struct worker *w, struct conn *c, struct xml_el *iq, enum iq_type type)
+{
+    struct xml_el *payload = iq_payload(iq);
+
+    if (xml_is(payload, "bind", NS_BIND))
+        session_bounce(w, c, iq, STANZA_ERROR_NOT_ALLOWED);
+    else if (!xml_is(payload, "session", NS_SESSION))
+        return false;
+    else if (type == IQ_SET)
+        session_send(w, c, iq_result(iq->arena, iq));
+    else
+        session_bounce(w, c, iq, STANZA_ERROR_BAD_REQUEST);
+    return true;
+}
+
+static void
+queue_of(struct buf *out, const struct host_module *hm, const struct conf_host *host)
+{
+    buf_addf(out, " %s %.*s", hm->module->name, STR_ARG(host->name));
+}
+
+static void
+handler_call(struct worker *w, struct conn *c, const struct host_module *hm,
+        const struct module_iq *h, struct xml_el *el, const struct jid *to,
+        const struct conf_host *host)
+{
+    struct job_start start = { .module = hm->module,
+        .host = host,
+        .step = h->step,
+        .conn = conn_id(w, c),
+        .from = conn_jid(c),
+        .to = *to };
+    struct home_call home = { .module = hm->module,
+        .step = h->step,
+        .conn = start.conn,
+        .from = start.from,
+        .to = *to,
+        .el = el };
+    struct buf key = { 0 }, bytes = { 0 };
+
+    switch (h->discipline) {
+    case IQ_NO_QUEUE:
+    case IQ_PARALLEL:
+        job_call_step(w, &start, el);
+        break;
+    case IQ_ONE_QUEUE:
+        queue_of(&key, hm, host);
+        xml_write(&bytes, el, STR(NS_CLIENT));
+        start.key = buf_str(&key);
+        start.stanza = buf_str(&bytes);
+        job_begin(w, &start);
+        break;
+    case IQ_HOME:
+        home.bare = jid_bare_text(el->arena, to);
+        home_call(w, &home);
+        break;
+    }
+    buf_fini(&key);
+    buf_fini(&bytes);
+}
+
+void
+iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, enum iq_type type,
+        const struct jid *to)
+{
+    const struct conf_host *host = conf_host_find(w->proc->conf, to->domain);
+    const struct host_module *hm;
+    const struct module_iq *h;
+    struct jid own = conn_jid(c);
+    unsigned where = to->local.n == 0        ? IQ_SERVER
+                     : jid_eq_bare(to, &own) ? IQ_OWN
+                                             : IQ_OTHERS;
+
+    if (where != IQ_OTHERS && core_request(w, c, el, type))
+        return;
+    h = handler_find(host_run_of(w, host), iq_payload(el), &hm);
+    if (!h || !(h->where & where))
+        session_bounce(w, c, el, STANZA_ERROR_SERVICE_UNAVAILABLE);
+    else if (!(h->types & (type == IQ_GET ? IQ_GETS : IQ_SETS)))
+        session_bounce(w, c, el,
+                type == IQ_GET ? STANZA_ERROR_BAD_REQUEST : STANZA_ERROR_NOT_ALLOWED);
+    else if (h->discipline != IQ_NO_QUEUE && jobs_are_many(w))
+        session_bounce(w, c, el, STANZA_ERROR_RESOURCE_CONSTRAINT);
+    else
+        handler_call(w, c, hm, h, el, to, host);
+}
+
+/* --- What we ask --- */
+
+void
+session_ask(struct worker *w, const struct module *m, struct conn *c, struct xml_el *iq,
+        unsigned step, struct str data, uint32_t timeout_ms)
+{
+    struct asked *a;
+
+    if (w->n_asked >= ASKED_MAX)
+        return;
+    a = mem_zalloc(sizeof *a + data.n);
+    snprintf(a->id, sizeof a->id, "ask-%llx", (unsigned long long)++w->ask_number);
+    a->conn = conn_id(w, c);
+    a->until_s = w->now_s + timeout_ms / 1000 + 1;
+    a->module = module_hash(m);
+    a->step = step;
+    a->data = (struct str){ (char *)(a + 1), data.n };
+    if (data.n)
+        memcpy(a + 1, data.p, data.n);
+    list_add(&w->asked, &a->node);
+    w->n_asked++;
+    xml_set(iq, "id", str_from(a->id));
+    if (!xml_attr(iq, "from").p)
+        xml_set(iq, "from", conn_domain(c));
+    xml_set(iq, "to", conn_full(c));
+    session_send(w, c, iq);
+}
+
+/* answer NULL: none has come. */
+static void
+asked_end(struct worker *w, struct asked *a, struct xml_el *answer)
+{
+    struct conn *c = conn_find(w, a->conn);
+    const struct conf_host *host = c ? live_of(w, c)->host : NULL;
+    const struct host_module *hm =
+            host ? host_module_by_hash(w, host, a->module) : NULL;
+    struct job_start start = {
+        .host = host, .step = a->step, .conn = a->conn, .data = a->data
+    };
+    struct xml_el *iq = answer;
+
+    if (hm && a->step < hm->module->n_steps) {
+        start.module = hm->module;
+        start.from = conn_jid(c);
+        start.to.domain = conn_domain(c);
+        if (!iq) {
+            iq = xml_el_new(&w->scratch, "iq", NS_CLIENT);
+            xml_set(iq, "type", STR("error"));
+            xml_set(iq, "id", str_dup(&w->scratch, str_from(a->id)));
+            stanza_error_add(
+                    iq, STANZA_ERROR_REMOTE_SERVER_TIMEOUT, ERROR_TYPE_DEFAULT, NULL);
+        }
+        job_call_step(w, &start, iq);
+    }
+    list_del(&a->node);
+    w->n_asked--;
+    mem_free_p(a);
+}
+
+void
+iq_on_response(struct worker *w, struct conn *c, struct xml_el *el)
+{
+    struct str id = xml_attr(el, "id");
+    uint64_t conn = conn_id(w, c);
+
+    list_for(node, &w->asked)
+    {
+        struct asked *a = list_entry(node, struct asked, node);
+
+        if (a->conn != conn || !str_eq_c(id, a->id))
+            continue;
+        asked_end(w, a, el);
+        return;
+    }
+    /* It answers nothing that we asked, or a ping: that it came is all there is to
+     * know. */
+}
+
+void
+iq_tick(struct worker *w)
+{
+    list_for_safe(node, &w->asked)
+    {
+        struct asked *a = list_entry(node, struct asked, node);
+
+        if (w->now_s < a->until_s && conn_find(w, a->conn))
+            continue;
+        worker_begin(w, NULL);
+        asked_end(w, a, NULL);
+        worker_commit(w);
+    }
+}
+
+void
+iq_free(struct worker *w)
+{
+    list_for_safe(node, &w->asked)
+    {
+        mem_free_p(list_entry(node, struct asked, node));
+    }
 }
 
 void

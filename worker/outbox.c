@@ -45,7 +45,8 @@ box_add(struct worker *w, const struct outbox_entry *e)
     box->number = e->number;
     if (entry_size(e) > OUTBOX_SIZE - box->len) {
         if (!w->outbox_full_told)
-            log_error(NULL, "the outbox is full: frames would not survive this process");
+            log_error(
+                    NULL, "the outbox is full: frames would not survive this process");
         w->outbox_full_told = true;
         return;
     }

@@ -5,11 +5,16 @@
 
 #include <errno.h>
 
+#include "sql/client.h"
+#include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/home.h"
 #include "worker/in.h"
+#include "worker/jobs.h"
 #include "worker/listener.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/recover.h"
@@ -149,6 +154,41 @@ on_deliver(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_fanout(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    fanout_on_frame(self(ctx), msg);
+}
+
+static void
+on_home(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    home_on_frame(self(ctx), msg);
+}
+
+static void
+on_notify(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    notify_on_frame(self(ctx), msg);
+}
+
+static void
+on_sql_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)fd;
+    sql_client_on_reply(self(ctx)->sql, from, msg);
+}
+
+static void
+on_sql_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)msg, (void)fd;
+    sql_client_on_restarted(self(ctx)->sql, from);
+}
+
+static void
 on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     const struct ipc_conn *m = msg;
@@ -176,7 +216,8 @@ on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
     const struct ipc_kept_all *m = msg;
 
     (void)from, (void)fd;
-    /* An answer to a predecessor that died meanwhile is not ours: it had the first part. */
+    /* An answer to a predecessor that died meanwhile is not ours: it had the first
+     * part. */
     if (!w->recovering || m->question != w->keeper_question)
         return;
     w->kept_all = true; /* not within the frame's transaction: it may end thousands */
@@ -224,6 +265,31 @@ on_listener_close(void *ctx, ipc_addr from, const void *msg, int *fd)
     listener_close(self(ctx), m->index);
 }
 
+/* A command for a module: of the host that the second argument names, or the first. */
+static void
+module_call(struct worker *w, ipc_addr from, const struct ipc_call *m)
+{
+    struct ipc_list args = m->args;
+    struct str first = STR_NULL, second = STR_NULL;
+    const struct conf_host *host;
+    const struct module_call *call;
+    const struct module *module;
+
+    ipc_list_next(&args, &first);
+    ipc_list_next(&args, &second);
+    host = conf_host_find(w->proc->conf, second);
+    if (!host)
+        host = conf_host_find(w->proc->conf, first);
+    if (!host)
+        host = &w->proc->conf->hosts[0];
+    call = module_call_find(w, host, m->name, &module);
+    if (call)
+        job_begin_call(w, module, call, host, from, m);
+    else
+        proc_reply(w->proc, from, IPC_PROC_REPLY, m->id, IPC_INVALID,
+                STR("no module of that host knows this command"));
+}
+
 static void
 on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
@@ -235,8 +301,7 @@ on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
 
     (void)fd;
     if (!str_eq_c(m->name, "memory")) {
-        proc_reply(ctx, from, IPC_PROC_REPLY, m->id, IPC_INVALID,
-                STR("a worker does not know that question"));
+        module_call(w, from, m);
         return;
     }
     slab_get_stats(w->slab, &slab);
@@ -259,6 +324,11 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_ROUTE_SYNC] = on_route_sync,
     [IPC_SESSION_END] = on_session_end,
     [IPC_DELIVER] = on_deliver,
+    [IPC_FANOUT] = on_fanout,
+    [IPC_HOME] = on_home,
+    [IPC_NOTIFY] = on_notify,
+    [IPC_SQL_REPLY] = on_sql_reply,
+    [IPC_SQL_RESTARTED] = on_sql_restarted,
     [IPC_KEPT] = on_kept,
     [IPC_KEPT_ALL] = on_kept_all,
     [IPC_KEEPER_EMPTY] = on_keeper_empty,
@@ -293,6 +363,7 @@ on_turn_end(void *arg)
 
     if (w->kept_all)
         recovered(w);
+    jobs_run_ready(w);
     in_resume_all(w);
     out_flush_all(w);
     conn_reap(w);
@@ -378,6 +449,10 @@ worker_prepare(struct proc *p)
     w->conns = w->slot->conn;
     w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
     w->snapshot = mem_zalloc(sizeof *w->snapshot);
+    w->module_snapshot = mem_zalloc(sizeof *w->module_snapshot);
+    list_init(&w->asked);
+    w->sql = sql_client_new(p->loop, p->post);
+    w->jobs = jobs_new();
     w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
     arena_init(&w->scratch, 16 * 1024);
     w->turn = (struct loop_turn){ .fn = on_turn_end, .arg = w };
@@ -387,6 +462,8 @@ worker_prepare(struct proc *p)
     if (!tls_available(w) && p->slot == 0)
         log_warning(NULL, "no certificate with a key in certfiles: TLS is not offered");
     tick_load(w);
+    modules_open();
+    modules_load(w);
     inbox_use(w);
     return 0;
 }
@@ -431,6 +508,7 @@ worker_start(struct proc *p)
     post_on_drained(p->post, on_drained, w);
     tick_begin(w);
     outbox_resume(w);
+    jobs_resume(w);
     if (w->recovering)
         recover_begin(w); /* on_kept_all serves */
     else
@@ -447,6 +525,9 @@ worker_reload(struct proc *p)
     listener_renumber(w);
     tls_contexts_load(w);
     tick_load(w);
+    modules_unload(w);
+    modules_load(w);
+    accounts_reload(w);
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
         struct live *l;
@@ -516,8 +597,19 @@ worker_finish(struct proc *p)
     conn_reap(w);
     tls_contexts_free(w);
     xml_pool_free(&w->pool);
+    jobs_free(w);
+    accounts_free(w);
+    sql_client_free(&w->sql);
+    iq_free(w);
+    modules_unload(w);
+    for (unsigned i = 0; w->fanout && i < w->proc->n_workers; i++)
+        buf_fini(&w->fanout[i]);
+    mem_free_p(w->fanout);
+    buf_fini(&w->fanout_text);
     route_snapshot_fini(w->snapshot);
     mem_free_p(w->snapshot);
+    route_snapshot_fini(w->module_snapshot);
+    mem_free_p(w->module_snapshot);
     arena_fini(&w->scratch);
     buf_fini(&w->frame);
     mem_free_p(w->resume);

@@ -9,7 +9,8 @@
  * recover_end closes the records whose socket is lost.
  */
 void recover_begin(struct worker *w);
-void recover_ask(struct worker *w); /* once more: the keeper may have lost the question */
+void recover_ask(
+        struct worker *w); /* once more: the keeper may have lost the question */
 void recover_conn(struct worker *w, uint64_t conn, int fd);
 void recover_end(struct worker *w);
 

@@ -9,11 +9,14 @@
 
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/account.h"
 #include "worker/deliver.h"
+#include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
+#include "xmpp/traits.h"
 
 /* A stanza grows when it is escaped; it must fit a frame and a client's queue. */
 enum {
@@ -83,71 +86,111 @@ type_of(const struct xml_el *el, enum stanza_kind kind, uint8_t *ret_type)
     return r;
 }
 
-static void
-to_account(struct worker *w, struct conn *c, struct xml_el *el, enum stanza_kind kind,
-        uint8_t type, const struct jid *to)
+/* Serialised once; false: answered, it is too large. */
+static bool
+serialise(struct worker *w, struct conn *c, struct stanza *s)
 {
-    struct stanza s = {
-        .kind = kind, .type = type, .from = conn_jid(c), .to = *to, .el = el
-    };
     struct buf *bytes = &w->stanza_text;
 
     buf_reset(bytes, SIZE_MAX);
-    xml_write(bytes, el, STR(NS_CLIENT));
+    xml_write(bytes, s->el, STR(NS_CLIENT));
     if (bytes->n > STANZA_BYTES_MAX) {
-        session_bounce(w, c, el, STANZA_ERROR_POLICY_VIOLATION);
+        session_bounce(w, c, s->el, STANZA_ERROR_POLICY_VIOLATION);
+        return false;
+    }
+    s->bytes = buf_str(bytes);
+    return true;
+}
+
+static void
+to_account(struct worker *w, struct conn *c, struct stanza *s)
+{
+    if (serialise(w, c, s))
+        deliver(w, s);
+}
+
+/* Another domain: one of our services; other servers cannot be reached yet. */
+static void
+to_elsewhere(struct worker *w, struct conn *c, struct stanza *s)
+{
+    if (!send_to_service(w, s))
+        session_bounce(w, c, s->el, STANZA_ERROR_REMOTE_SERVER_NOT_FOUND);
+}
+
+static void
+on_message(struct worker *w, struct conn *c, struct stanza *s, bool ours)
+{
+    struct event e = { .w = w,
+        .host = live_of(w, c)->host,
+        .c = c,
+        .account = session_account(w, c),
+        .s = s };
+    struct buf sent = { 0 };
+
+    if (!ours) {
+        to_elsewhere(w, c, s);
+    } else if (s->to.local.n) {
+        if (!serialise(w, c, s))
+            return;
+        if (hook_exists(w, e.host, HOOK_USER_SENT))
+            buf_add_str(&sent, s->bytes); /* delivery may add to the recipient's copy */
+        deliver(w, s);
+    } else {
+        session_bounce(
+                w, c, s->el, STANZA_ERROR_SERVICE_UNAVAILABLE); /* to the server */
         return;
     }
-    s.bytes = buf_str(bytes);
-    deliver(w, &s);
-}
-
-/* Somewhere else: there is no way there yet. */
-static void
-to_remote(struct worker *w, struct conn *c, struct xml_el *el)
-{
-    session_bounce(w, c, el, STANZA_ERROR_REMOTE_SERVER_NOT_FOUND);
-}
-
-static void
-on_message(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
-        const struct jid *to)
-{
-    if (to->local.n)
-        to_account(w, c, el, STANZA_MESSAGE, type, to);
-    else
-        session_bounce(w, c, el, STANZA_ERROR_SERVICE_UNAVAILABLE); /* to the server */
+    if (hook_exists(w, e.host, HOOK_USER_SENT)) {
+        if (sent.n == 0)
+            xml_write(&sent, s->el, STR(NS_CLIENT));
+        s->bytes = buf_str(&sent);
+        hook_run(w, HOOK_USER_SENT, &e);
+    }
+    buf_fini(&sent);
 }
 
 static void
-on_presence(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
-        const struct jid *to)
+on_subscription(struct worker *w, struct conn *c, struct stanza *s)
 {
-    switch ((enum presence_type)type) {
+    struct jid own = conn_jid(c);
+    struct event e = { .w = w,
+        .host = live_of(w, c)->host,
+        .c = c,
+        .account = session_account(w, c),
+        .s = s };
+
+    /* Between accounts, not resources (RFC 6121, 3.1.2). */
+    own = jid_bare(&own);
+    s->to.resource = STR_NULL;
+    s->from = own;
+    xml_set(s->el, "from", jid_text(s->el->arena, &own));
+    xml_set(s->el, "to", jid_text(s->el->arena, &s->to));
+    if (hook_run(w, HOOK_SUBSCRIPTION_OUT, &e) != HOOK_DONE)
+        session_bounce(w, c, s->el, STANZA_ERROR_FEATURE_NOT_IMPLEMENTED);
+}
+
+static void
+on_presence(struct worker *w, struct conn *c, struct stanza *s, bool ours)
+{
+    switch ((enum presence_type)s->type) {
     case PRESENCE_AVAILABLE:
     case PRESENCE_UNAVAILABLE:
-        presence_directed(w, c, el, to);
-        if (to->local.n)
-            to_account(w, c, el, STANZA_PRESENCE, type, to);
+        presence_directed(w, c, s->el, &s->to);
+        /* fallthrough */
+    case PRESENCE_ERROR:
+        if (!ours)
+            to_elsewhere(w, c, s);
+        else if (s->to.local.n)
+            to_account(w, c, s);
         break;
     case PRESENCE_SUBSCRIBE:
     case PRESENCE_SUBSCRIBED:
     case PRESENCE_UNSUBSCRIBE:
-    case PRESENCE_UNSUBSCRIBED: {
-        struct jid own = conn_jid(c);
-
-        /* Between accounts, not resources (RFC 6121, 3.1.2). */
-        own = jid_bare(&own);
-        xml_set(el, "from", jid_text(el->arena, &own));
-        session_bounce(w, c, el, STANZA_ERROR_FEATURE_NOT_IMPLEMENTED);
+    case PRESENCE_UNSUBSCRIBED:
+        on_subscription(w, c, s);
         break;
-    }
     case PRESENCE_PROBE: /* clients do not probe; RFC 6121, 4.3.1 */
-        session_bounce(w, c, el, STANZA_ERROR_FORBIDDEN);
-        break;
-    case PRESENCE_ERROR:
-        if (to->local.n)
-            to_account(w, c, el, STANZA_PRESENCE, type, to);
+        session_bounce(w, c, s->el, STANZA_ERROR_FORBIDDEN);
         break;
     case PRESENCE_TYPES:
         break;
@@ -155,19 +198,45 @@ on_presence(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
 }
 
 static void
-on_iq(struct worker *w, struct conn *c, struct xml_el *el, uint8_t type,
-        const struct jid *to)
+on_iq(struct worker *w, struct conn *c, struct stanza *s, bool ours)
 {
-    bool request = type == IQ_GET || type == IQ_SET;
+    bool request = s->type == IQ_GET || s->type == IQ_SET;
 
-    if (to->local.n && to->resource.n)
-        to_account(w, c, el, STANZA_IQ, type, to);
+    if (!ours)
+        to_elsewhere(w, c, s);
+    else if (s->to.local.n && s->to.resource.n)
+        to_account(w, c, s);
     else if (request)
-        iq_on_request(w, c, el, to);
-    /*
-     * A result or error to the server or an account answers nothing we have asked,
-     * but a ping: that it came is all there is to know.
-     */
+        iq_on_request(w, c, s->el, (enum iq_type)s->type, &s->to);
+    else
+        iq_on_response(w, c, s->el);
+}
+
+static void
+stanza_send(struct worker *w, struct conn *c, struct stanza *s)
+{
+    bool ours = conf_host_find(w->proc->conf, s->to.domain) != NULL;
+    struct event e = { .w = w,
+        .host = live_of(w, c)->host,
+        .c = c,
+        .account = session_account(w, c),
+        .s = s };
+
+    if (hook_run(w, HOOK_USER_SEND, &e) == HOOK_DONE)
+        return;
+    switch (s->kind) {
+    case STANZA_MESSAGE:
+        on_message(w, c, s, ours);
+        break;
+    case STANZA_PRESENCE:
+        on_presence(w, c, s, ours);
+        break;
+    case STANZA_IQ:
+        on_iq(w, c, s, ours);
+        break;
+    case STANZA_OTHER:
+        break;
+    }
 }
 
 static void
@@ -175,7 +244,9 @@ stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
         enum stanza_kind kind, uint8_t type)
 {
     struct str text = xml_attr(el, "to");
-    struct jid to, own = conn_jid(c);
+    struct stanza s = {
+        .kind = kind, .type = type, .conn = conn_id(w, c), .from = conn_jid(c), .el = el
+    };
 
     if (!text.p && kind == STANZA_PRESENCE) {
         if (type == PRESENCE_AVAILABLE || type == PRESENCE_UNAVAILABLE)
@@ -185,28 +256,14 @@ stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
         return;
     }
     if (!text.p) {
-        to = jid_bare(&own); /* RFC 6120, 10.3 */
-    } else if (jid_parse(el->arena, text, &to) < 0) {
+        s.to = jid_bare(&s.from); /* RFC 6120, 10.3 */
+    } else if (jid_parse(el->arena, text, &s.to) < 0) {
         session_bounce(w, c, el, STANZA_ERROR_JID_MALFORMED);
         return;
     }
-    if (!conf_host_find(w->proc->conf, to.domain)) {
-        to_remote(w, c, el);
-        return;
-    }
-    switch (kind) {
-    case STANZA_MESSAGE:
-        on_message(w, c, el, type, &to);
-        break;
-    case STANZA_PRESENCE:
-        on_presence(w, c, el, type, &to);
-        break;
-    case STANZA_IQ:
-        on_iq(w, c, el, type, &to);
-        break;
-    case STANZA_OTHER:
-        break;
-    }
+    if (kind == STANZA_MESSAGE)
+        s.traits = traits_of(el);
+    stanza_send(w, c, &s);
 }
 
 void
@@ -237,6 +294,7 @@ void
 session_end(struct worker *w, struct conn *c)
 {
     struct ipc_route_conn unbind = { .conn = conn_id(w, c), .bare = conn_bare(c) };
+    struct event e = { .w = w, .c = c, .host = live_of(w, c)->host };
 
     if (c->state == STREAM_BIND_WAIT) {
         /*
@@ -252,10 +310,14 @@ session_end(struct worker *w, struct conn *c)
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     SET(w, c->flags, c->flags | CONN_SESSION_ENDED);
+    e.account = session_account(w, c);
+    if (e.host)
+        hook_run(w, HOOK_SESSION_CLOSE, &e);
     presence_end(w, c);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");
+    account_leave(w, c);
 }
 
 void
@@ -273,7 +335,7 @@ session_resync(struct worker *w, struct conn *c)
         .priority = c->priority,
         .available = (c->flags & CONN_AVAILABLE) != 0,
         .presence = { c->presence, c->presence_n },
-        .flags = conn_route_flags(c),
+        .flags = conn_route_flags(w, c),
         .serial = c->presence_serial,
     };
 

@@ -45,6 +45,18 @@ conn_mark(struct slab *slab, const struct conn *c)
     slab_mark(slab, c->presence);
     for (const struct directed *d = c->directed; d; d = d->next)
         slab_mark(slab, d);
+    for (unsigned i = 0; i < CONN_KEPT; i++)
+        slab_mark(slab, c->kept[i]);
+}
+
+static void
+jobs_mark(struct slab *slab, const struct slot *slot)
+{
+    for (const struct slot_job *j = slot->job_first; j; j = j->next) {
+        slab_mark(slab, j);
+        slab_mark(slab, j->data);
+        slab_mark(slab, j->request);
+    }
 }
 
 /* Within whose transaction did the predecessor die, and was it there before? */
@@ -74,6 +86,7 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
             if (slot->conn[i].state != STREAM_FREE)
                 conn_mark(*ret_slab, &slot->conn[i]);
         }
+        jobs_mark(*ret_slab, slot);
         slab_sweep(*ret_slab);
         return true;
     }
@@ -88,6 +101,7 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
     memset(slot->inbox.last, 0, sizeof slot->inbox.last);
     slot->inbox.handled = 0;
     slot->outbox.len = 0;
+    slot->job_first = slot->job_last = NULL;
     /*
      * Higher than any number that an emptied slot has used: receivers remember those.
      */

@@ -14,11 +14,11 @@
  * the worker. It is mapped at the same address by each occupant, so plain pointers
  * within it stay valid. It changes by transactions (shm/tx.h): SET() below.
  *
- * What can be recomputed is on the heap, in struct live (worker/live.h).
+ * What can be recomputed is on the heap, in struct live (worker/worker.h).
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 2, /* changes with the structures below */
+    SLOT_LAYOUT = 3, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -60,7 +60,9 @@ enum conn_flag {
     CONN_TLS_PENDING =
             1 << 5, /* <proceed/> is in the queue: the handshake comes next */
     CONN_WANTS_OTHERS = 1 << 8, /* has become available: gets others' presence */
-    CONN_TLS_CLOSED = 1 << 7,   /* our close_notify is in the queue */
+    CONN_PRESENCE_NEW =
+            1 << 9,           /* its presence has changed; nobody has heard of it yet */
+    CONN_TLS_CLOSED = 1 << 7, /* our close_notify is in the queue */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
 
@@ -69,6 +71,15 @@ struct directed {
     struct directed *next;
     uint32_t n;
     char jid[];
+};
+
+/* Bytes that modules keep with a session (session_keep), one piece each. */
+enum {
+    CONN_KEPT = 2
+};
+struct kept {
+    uint32_t n;
+    char bytes[];
 };
 
 /* One client connection. */
@@ -104,6 +115,39 @@ struct conn {
     uint32_t presence_done;   /* of the last change that the router has committed */
     uint32_t n_directed;
     struct directed *directed;
+    uint16_t route_flags; /* the client's own part of enum route_flag */
+    struct kept *kept[CONN_KEPT];
+};
+
+/* A job (worker/job.h) between two of its steps. */
+enum job_wait {
+    JOB_WAIT_TURN,    /* for those before it with the same key */
+    JOB_WAIT_SQL,     /* for the answer to request */
+    JOB_WAIT_ACCOUNT, /* for the account to be loaded */
+    JOB_WAIT_ROUTE,   /* for the router */
+    JOB_WAIT_TIME     /* for until_ms; then request is asked again, if there is one */
+};
+
+enum slot_job_flag {
+    SLOT_JOB_RELEASED = 1 << 0, /* holds up no others with its key */
+    SLOT_JOB_LOADED = 1 << 1,   /* its steps want the account */
+    SLOT_JOB_CALL = 1 << 2      /* a command: data starts with struct job_caller */
+};
+
+struct slot_job {
+    struct slot_job *next, *prev;
+    uint64_t number, conn;
+    uint64_t until_us; /* wall clock: a successor may come after a restart */
+    uint32_t module;   /* hash of its name */
+    uint16_t step;     /* that comes next */
+    uint8_t wait;      /* enum job_wait */
+    uint8_t flags;     /* enum slot_job_flag */
+    uint16_t key_n, host_n, from_n, to_n;
+    uint32_t stanza_n, data_n, request_n;
+    uint32_t tries, route_serial;
+    char *data, *request;
+    struct job_live *live; /* of the occupant's heap */
+    char text[];           /* key, host, from, to, stanza */
 };
 
 /*
@@ -140,6 +184,11 @@ struct slot {
     uint32_t inbox_died_frame;  /* at which frame, */
     uint32_t inbox_deaths;      /* and how many of them in a row */
     struct outbox outbox;
+    struct slot_job *job_first, *job_last; /* in the order in which they began */
+    uint64_t job_number;
+    uint64_t job_running; /* its number, while a step of it runs */
+    uint64_t job_poison;  /* in which the last occupants died, */
+    uint32_t job_deaths;  /* and how many of them in a row */
     uint8_t page_class[SLOT_PAGES_MAX];
     struct conn conn[SLOT_CONNS_MAX];
 };

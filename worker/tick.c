@@ -7,6 +7,7 @@
 #include "worker/tick.h"
 
 #include "base/mem.h"
+#include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -106,12 +107,15 @@ on_tick(struct loop_timer *t)
             worker_begin(w, c);
             if (c->state == STREAM_SASL_WAIT)
                 sasl_on_timeout(w, c);
+            else if (c->state == STREAM_OPEN && !session_account(w, c))
+                account_leave(w, c); /* in_resume() reads it again */
             worker_commit(w);
             in_resume(w, c);
         } else if (c->state == STREAM_OPEN) {
             check_idle(w, c, l);
         }
     }
+    iq_tick(w);
     trim(w);
     loop_timer_set(w->loop, t, TICK_MS);
 }

@@ -2,8 +2,11 @@
 #define WORKER_WORKER_H
 
 #include "base/arena.h"
+#include "base/hash.h"
+#include "base/list.h"
 #include "proc/proc.h"
 #include "router/route.h"
+#include "worker/module.h"
 #include "worker/slot.h"
 #include "xml/parser.h"
 #include "xmpp/error.h"
@@ -14,6 +17,9 @@
  * files of this folder; others see worker_ops only (worker/process.h).
  */
 
+struct jobs;
+struct host_run;
+struct sql_client;
 struct tls;   /* worker/tls.h: OpenSSL's half of a connection */
 struct certs; /* worker/certs.h */
 
@@ -40,6 +46,8 @@ struct live {
     struct xml_parser *parser;
     struct tls *tls;
     const struct conf_host *host; /* of the configuration in force */
+    struct account *account;      /* from the request to bind on; NULL: to be joined */
+    uint32_t next_session;        /* of the account: index + 1; 0: end */
     uint32_t deadline_s;          /* when the state ends; 0: never */
     uint32_t
             out_deadline_s; /* when the client must have read something; 0: no output */
@@ -91,15 +99,15 @@ struct worker {
     struct arena scratch; /* until the end of the turn */
     struct buf frame;     /* for packing one frame */
     uint32_t outbox_compact_at, outbox_peak;
-    uint32_t trim_s;     /* when to see again whether memory can be given back */
-    uint64_t trimmed_at; /* connections that had come and gone at the last trim */
-    uint64_t outbox_noted;  /* the transaction that has changed the outbox last */
-    size_t outbox_unsent;   /* bytes of frames given to the post since its last flush */
+    uint32_t trim_s;       /* when to see again whether memory can be given back */
+    uint64_t trimmed_at;   /* connections that had come and gone at the last trim */
+    uint64_t outbox_noted; /* the transaction that has changed the outbox last */
+    size_t outbox_unsent;  /* bytes of frames given to the post since its last flush */
     bool outbox_full_told;
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
-    struct route_snapshot *snapshot;
+    struct route_snapshot *snapshot, *module_snapshot;
     struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */
     void **garbage; /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;
@@ -115,29 +123,31 @@ struct worker {
     unsigned n_listeners;
     bool accept_paused, blocked, stopping;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
-    bool kept_all;   /* it has been answered: recovery ends with this turn */
+    bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     uint32_t now_s;
     uint32_t ping_number;
+
+    struct sql_client *sql;
+    struct jobs *jobs;
+    struct map accounts;  /* by bare JID: worker/account.h */
+    struct host_run *run; /* one per host of the configuration: worker/modules.h */
+    size_t n_run;
+    struct map services;
+    struct arena run_arena;
+    struct stanza fanout_stanza;
+    struct buf *fanout; /* ids, one per worker */
+    struct buf fanout_text;
+    struct list asked; /* what clients were asked: worker/iq.c */
+    size_t n_asked;
+    uint64_t ask_number;
     struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 
 #define SET(w, lvalue, value) TX_SET((w)->tx, lvalue, value)
 
-/* The heap part of a connection; its index; its id. */
+/* The heap part of a connection; its index. More in worker/module.h. */
 struct live *live_of(const struct worker *w, const struct conn *c);
 uint32_t conn_index(const struct worker *w, const struct conn *c);
-uint64_t conn_id(const struct worker *w, const struct conn *c);
-/* NULL when it has gone (generation). */
-struct conn *conn_find(const struct worker *w, uint64_t id);
-
-/* The parts of a connection's JID, and all of it: views into the slot. */
-struct jid conn_jid(const struct conn *c);
-struct str conn_bare(const struct conn *c);
-struct str conn_full(const struct conn *c);
-struct str conn_domain(const struct conn *c);
-
-/* What a line about this connection should say; valid until the next call. */
-const struct log_ctx *conn_ctx(const struct worker *w, const struct conn *c);
 
 #endif

@@ -1,0 +1,466 @@
+/*
+ * account.c -- what a worker knows of an account, while somebody needs it
+ *
+ * It is read from the database once, before the account's first session here is bound
+ * or when a job in its home wants it, and forgotten with the last one that holds it. A
+ * change is committed to the database in the home, and then told to every worker that
+ * has a session; a session whose account is being read meanwhile has that change either
+ * in what it reads or among the notifications that wait (struct account.early), which
+ * name new values, not differences, and so may come twice.
+ *
+ * After a death the successor reads an account again when its session says something.
+ */
+#include "worker/account.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+
+#include "sql/client.h"
+#include "worker/c2s.h"
+#include "worker/conn.h"
+#include "worker/in.h"
+#include "worker/jobs.h"
+#include "worker/modules.h"
+#include "worker/outbox.h"
+#include "worker/session.h"
+
+/* One question to a database. */
+struct load {
+    struct worker *w;
+    struct account *a;
+    uint8_t which;
+    bool existence;
+};
+
+struct early_head {
+    uint32_t module, what, n;
+};
+
+unsigned
+account_home(const struct worker *w, struct str bare)
+{
+    struct hash_key key;
+
+    memcpy(key.k, w->proc->secret, sizeof key.k);
+    return (unsigned)(hash_bytes(&key, bare.p, bare.n) % w->proc->n_workers);
+}
+
+struct str
+account_bare(const struct account *a)
+{
+    return (struct str){ a->bare, a->bare_n };
+}
+
+struct jid
+account_jid(const struct account *a)
+{
+    return (struct jid){ .local = a->local, .domain = a->domain };
+}
+
+const struct conf_host *
+account_host(const struct account *a)
+{
+    return a->host;
+}
+
+bool
+account_exists(const struct account *a)
+{
+    return a->exists;
+}
+
+struct contacts *
+account_contacts(struct account *a)
+{
+    return &a->contacts;
+}
+
+void *
+account_part(const struct account *a, const struct module *m)
+{
+    int i = module_part_index(m);
+
+    return i < 0 ? NULL : a->part[i];
+}
+
+void
+account_set_part(struct account *a, const struct module *m, void *part)
+{
+    int i = module_part_index(m);
+
+    if (i < 0)
+        return;
+    if (a->part[i] && m->part->free)
+        m->part->free(a->part[i]);
+    a->part[i] = part;
+}
+
+uint16_t
+account_route_flags(const struct account *a)
+{
+    uint16_t flags = 0;
+
+    for (unsigned i = 0; i < ACCOUNT_PARTS_MAX; i++)
+        flags |= a->flags[i];
+    return flags;
+}
+
+void
+account_set_flags(
+        struct worker *w, struct account *a, const struct module *m, uint16_t flags)
+{
+    int i = module_part_index(m);
+    uint16_t before = account_route_flags(a);
+    struct conn *c;
+    uint32_t at = 0;
+
+    if (i < 0)
+        return;
+    a->flags[i] = flags;
+    if (account_route_flags(a) == before || a->state != ACCOUNT_READY)
+        return;
+    while ((c = session_next(w, a, &at)))
+        session_flags_changed(w, c);
+}
+
+static void
+parts_free(struct worker *w, struct account *a)
+{
+    for (unsigned i = 0; i < ACCOUNT_PARTS_MAX; i++) {
+        const struct module *m = module_of_part(w, i);
+
+        if (a->part[i] && m && m->part->free)
+            m->part->free(a->part[i]);
+        a->part[i] = NULL;
+        a->flags[i] = 0;
+    }
+    contacts_fini(&a->contacts);
+}
+
+static void
+forget(struct worker *w, struct account *a)
+{
+    map_del(&w->accounts, account_bare(a));
+    parts_free(w, a);
+    buf_fini(&a->early);
+    mem_free_p(a->bare);
+    mem_free_p(a);
+}
+
+void
+account_unref(struct worker *w, struct account **pa)
+{
+    struct account *a = *pa;
+
+    *pa = NULL;
+    if (!a || --a->refs > 0)
+        return;
+    if (a->state == ACCOUNT_LOADING && a->n_asked > 0)
+        return; /* its answers are on their way: then */
+    forget(w, a);
+}
+
+struct account *
+account_find(const struct worker *w, struct str bare)
+{
+    struct account *a = map_get(&w->accounts, bare);
+
+    return a && a->state == ACCOUNT_READY ? a : NULL;
+}
+
+/* --- Loading --- */
+
+static void
+notify_now(struct worker *w, struct account *a, uint32_t module, unsigned what,
+        struct str data)
+{
+    const struct host_module *hm = host_module_by_hash(w, a->host, module);
+    struct event e = { .w = w, .host = a->host, .account = a };
+
+    if (!hm || !hm->module->notify)
+        return;
+    e.module = hm->module;
+    e.config = hm->config;
+    hm->module->notify(&e, what, data);
+}
+
+static void
+notify_early(struct worker *w, struct account *a)
+{
+    struct early_head head;
+    size_t at = 0;
+
+    while (at + sizeof head <= a->early.n) {
+        memcpy(&head, a->early.p + at, sizeof head);
+        at += sizeof head;
+        notify_now(
+                w, a, head.module, head.what, (struct str){ a->early.p + at, head.n });
+        at += head.n;
+    }
+    buf_fini(&a->early);
+}
+
+void
+account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
+        struct str data)
+{
+    struct early_head head = { module, what, (uint32_t)data.n };
+
+    if (a->state == ACCOUNT_READY) {
+        notify_now(w, a, module, what, data);
+    } else if (a->state == ACCOUNT_LOADING) {
+        buf_add(&a->early, &head, sizeof head);
+        buf_add_str(&a->early, data);
+    }
+}
+
+/* Everybody who waited for it goes on. */
+static void
+release(struct worker *w, struct account *a)
+{
+    struct conn *c;
+    uint32_t at = 0;
+
+    a->refs++; /* those that go on may let it go */
+    while ((c = session_next(w, a, &at))) {
+        worker_begin(w, c);
+        c2s_on_account(w, c);
+        worker_commit(w);
+        in_resume(w, c);
+    }
+    while (!list_empty(&a->waiting))
+        jobs_on_account(w, list_entry(a->waiting.next, struct job_live, waiting));
+    account_unref(w, &a);
+}
+
+static void
+loaded(struct worker *w, struct account *a, bool ok)
+{
+    struct event e = { .w = w, .host = a->host, .account = a };
+
+    if (a->refs == 0) {
+        forget(w, a);
+        return;
+    }
+    a->state = ok ? ACCOUNT_READY : ACCOUNT_FAILED;
+    if (ok) {
+        contacts_trim(&a->contacts);
+        worker_begin(w, NULL);
+        hook_run(w, HOOK_ACCOUNT_LOADED, &e);
+        notify_early(w, a);
+        worker_commit(w);
+    }
+    release(w, a);
+}
+
+static void
+take_rows(struct worker *w, struct account *a, unsigned which,
+        const struct sql_result *rows)
+{
+    const struct host_run *run = host_run_of(w, a->host);
+
+    for (size_t i = 0; i < run->n_modules; i++) {
+        const struct host_module *hm = &run->module[i];
+
+        if (hm->module->part && hm->which == which)
+            a->part[hm->part] = hm->module->part->load(a, hm->config, rows);
+    }
+}
+
+static void
+on_rows(void *arg, const struct sql_result *result)
+{
+    struct load *load = arg;
+    struct worker *w = load->w;
+    struct account *a = load->a;
+    bool existence = load->existence;
+    unsigned which = load->which;
+
+    mem_free_p(load);
+    a->n_asked--;
+    if (a->state == ACCOUNT_LOADING && result->status == SQL_OK && a->refs > 0) {
+        if (existence)
+            a->exists = a->exists || result->n_rows > 0;
+        else
+            take_rows(w, a, which, result);
+    } else if (a->state == ACCOUNT_LOADING) {
+        a->state = ACCOUNT_FAILED;
+    }
+    if (a->n_asked == 0)
+        loaded(w, a, a->state == ACCOUNT_LOADING);
+}
+
+static void
+ask(struct worker *w, struct account *a, enum sql_op op, unsigned which)
+{
+    struct load *load = mem_zalloc(sizeof *load);
+    struct sql_value user = sql_text(a->local);
+    struct sql_call call = { .op = op,
+        .which = (enum sql_which)which,
+        .host = a->host->name,
+        .param = &user,
+        .n_params = 1,
+        .done = on_rows,
+        .arg = load };
+
+    *load = (struct load){ w, a, (uint8_t)which, op == SQL_USER_EXISTS };
+    if (sql_client_ask(w->sql, &call) < 0) {
+        mem_free_p(load);
+        a->state = ACCOUNT_FAILED;
+        return;
+    }
+    a->n_asked++;
+}
+
+/* The databases that its parts are in, each once; and whether there is such an account.
+ */
+static void
+load(struct worker *w, struct account *a, bool existence)
+{
+    const struct host_run *run = host_run_of(w, a->host);
+    unsigned asked = 0;
+
+    a->state = ACCOUNT_LOADING;
+    a->exists = !existence;
+    for (size_t i = 0; i < run->n_modules; i++) {
+        const struct host_module *hm = &run->module[i];
+
+        if (!hm->module->part || asked & 1u << hm->which)
+            continue;
+        asked |= 1u << hm->which;
+        ask(w, a, SQL_ACCOUNT_GET, hm->which);
+    }
+    for (size_t i = 0; existence && i < a->host->n_auth_methods; i++)
+        ask(w, a, SQL_USER_EXISTS,
+                a->host->auth_method[i] == CONF_AUTH_SQL ? SQL_WHICH_SQL
+                                                         : SQL_WHICH_EMBEDDED);
+    if (a->n_asked == 0 && a->state == ACCOUNT_LOADING)
+        a->state = ACCOUNT_READY;
+}
+
+static struct account *
+hold(struct worker *w, struct str bare, bool existence)
+{
+    struct account *a = map_get(&w->accounts, bare);
+    const struct conf_host *host;
+    struct jid jid;
+
+    if (a) {
+        a->refs++;
+        if (a->state == ACCOUNT_FAILED && a->n_asked == 0)
+            load(w, a, existence);
+        return a;
+    }
+    if (jid_parse(&w->scratch, bare, &jid) < 0)
+        return NULL;
+    host = conf_host_find(w->proc->conf, jid.domain);
+    if (!host)
+        return NULL;
+    a = mem_zalloc(sizeof *a);
+    a->host = host;
+    a->bare = str_heap_c(bare);
+    a->bare_n = (uint32_t)bare.n;
+    a->refs = 1;
+    a->local = (struct str){ a->bare, jid.local.n };
+    a->domain = (struct str){ a->bare + bare.n - jid.domain.n, jid.domain.n };
+    list_init(&a->waiting);
+    map_set(&w->accounts, account_bare(a), a);
+    load(w, a, existence);
+    return a;
+}
+
+struct account *
+account_ref(struct worker *w, struct str bare)
+{
+    return hold(w, bare, true);
+}
+
+/* --- Sessions --- */
+
+void
+account_join(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    if (l->account)
+        return;
+    l->account = hold(w, conn_bare(c), false);
+    if (!l->account)
+        return;
+    l->account->exists = true;
+    l->next_session = l->account->first_session;
+    l->account->first_session = conn_index(w, c) + 1;
+}
+
+void
+account_leave(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    uint32_t *at, self = conn_index(w, c) + 1;
+
+    if (!l->account)
+        return;
+    at = &l->account->first_session;
+    while (*at && *at != self)
+        at = &live_of(w, &w->conns[*at - 1])->next_session;
+    if (*at)
+        *at = l->next_session;
+    l->next_session = 0;
+    account_unref(w, &l->account);
+}
+
+struct account *
+session_account(const struct worker *w, const struct conn *c)
+{
+    struct account *a = live_of(w, c)->account;
+
+    return a && a->state == ACCOUNT_READY ? a : NULL;
+}
+
+struct conn *
+session_next(struct worker *w, struct account *a, uint32_t *at)
+{
+    uint32_t i = *at ? live_of(w, &w->conns[*at - 1])->next_session : a->first_session;
+
+    *at = i;
+    return i ? &w->conns[i - 1] : NULL;
+}
+
+/* --- The whole worker --- */
+
+void
+accounts_reload(struct worker *w)
+{
+    size_t at = 0;
+    struct map_entry *e;
+
+    while ((e = map_next(&w->accounts, &at))) {
+        struct account *a = e->value;
+
+        a->host = conf_host_find(w->proc->conf, a->domain);
+        if (!a->host)
+            a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
+        if (a->state == ACCOUNT_LOADING)
+            continue;
+        parts_free(w, a);
+        load(w, a, false);
+    }
+}
+
+void
+accounts_free(struct worker *w)
+{
+    size_t at = 0;
+    struct map_entry *e;
+
+    while ((e = map_next(&w->accounts, &at))) {
+        struct account *a = e->value;
+
+        parts_free(w, a);
+        buf_fini(&a->early);
+        mem_free_p(a->bare);
+        mem_free_p(a);
+    }
+    map_fini(&w->accounts);
+}

@@ -1,0 +1,64 @@
+#ifndef WORKER_ACCOUNT_H
+#define WORKER_ACCOUNT_H
+
+#include "worker/module.h"
+#include "worker/worker.h"
+
+enum {
+    ACCOUNT_PARTS_MAX = 8
+};
+
+enum account_state {
+    ACCOUNT_LOADING,
+    ACCOUNT_READY,
+    ACCOUNT_FAILED /* the database is away; forgotten when the last one lets go */
+};
+
+/*
+ * An account as this worker knows it, on the heap: roster, block list and the like. It
+ * is held by its sessions here and by jobs; changes are made in its home (home_call)
+ * and told to all who hold it (sessions_notify), in their order, so each copy stays
+ * true.
+ */
+struct account {
+    const struct conf_host *host; /* of the configuration in force */
+    char *bare;
+    uint32_t bare_n, refs;
+    uint8_t state; /* enum account_state */
+    bool exists;
+    uint16_t flags[ACCOUNT_PARTS_MAX]; /* enum route_flag, by who asks for them */
+    uint8_t n_asked;                   /* databases that have not answered */
+    uint32_t first_session;            /* index + 1 of a connection; 0: none */
+    struct contacts contacts;
+    void *part[ACCOUNT_PARTS_MAX];
+    struct list waiting; /* job_live.waiting, while LOADING */
+    struct str local, domain;
+    struct buf early;    /* notifications that came while it was loading */
+    struct list resumed; /* nothing: see account_on_ready */
+};
+
+/* Loads it if need be: LOADING or better, with one more reference; NULL: no such host.
+ */
+struct account *account_ref(struct worker *w, struct str bare);
+/* Sets *a to NULL. */
+void account_unref(struct worker *w, struct account **a);
+
+/* A session holds its account from the request to bind on (live_of(c)->account). */
+void account_join(struct worker *w, struct conn *c);
+void account_leave(struct worker *w, struct conn *c);
+
+/* The flags that its parts ask for. */
+uint16_t account_route_flags(const struct account *a);
+
+/* A notification: for now, or for when it has been loaded. */
+void account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
+        struct str data);
+
+/* After a reload of the configuration: the hosts and modules are others. */
+void accounts_reload(struct worker *w);
+void accounts_free(struct worker *w);
+
+/* The worker in which changes of the account are made. */
+unsigned account_home(const struct worker *w, struct str bare);
+
+#endif

@@ -1,0 +1,62 @@
+#ifndef WORKER_CONTACTS_H
+#define WORKER_CONTACTS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/str.h"
+
+/*
+ * The roster of an account, packed into one piece of memory: about 10 bytes a contact
+ * beside its JID, name and groups.
+ */
+enum contact_bit {
+    CONTACT_TO = 1 << 0,       /* we see its presence */
+    CONTACT_FROM = 1 << 1,     /* it sees ours */
+    CONTACT_ASK_OUT = 1 << 2,  /* we asked for to */
+    CONTACT_ASK_IN = 1 << 3,   /* it asked for from, and waits for an answer */
+    CONTACT_APPROVED = 1 << 4, /* pre-approved (RFC 6121, 3.4) */
+    CONTACT_SHARED = 1 << 5    /* of a shared group: not in the roster's tables */
+};
+
+enum {
+    CONTACT_GROUPS_MAX = 255
+};
+
+struct contact {
+    struct str jid; /* prepared */
+    struct str name;
+    struct str groups; /* packed: contact_group_next() */
+    uint32_t change;   /* of the roster's version (RFC 6121, 2.6): when it was changed
+                          last */
+    uint8_t bits;      /* enum contact_bit */
+};
+
+/* { 0 } is an empty one. */
+struct contacts {
+    char *p;
+    size_t n, size; /* bytes */
+    uint32_t count;
+};
+
+void contacts_fini(struct contacts *cs);
+
+/* Walks: start with *at = 0; false at the end. Views are valid until a change. */
+bool contacts_next(const struct contacts *cs, size_t *at, struct contact *ret);
+bool contacts_find(const struct contacts *cs, struct str jid, struct contact *ret);
+
+/* Adds or replaces; strings are copied. */
+void contacts_put(struct contacts *cs, const struct contact *c);
+bool contacts_del(struct contacts *cs, struct str jid);
+
+/* Gives back what growing has left over. */
+void contacts_trim(struct contacts *cs);
+
+/* Groups are a sequence of strings, each behind its length (2 bytes). */
+struct buf;
+void contact_group_add(struct buf *groups, struct str name);
+bool contact_group_next(struct str *groups, struct str *ret_name);
+bool contact_in_group(const struct contact *c, struct str name);
+
+#endif

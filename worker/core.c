@@ -1,0 +1,153 @@
+/*
+ * core.c -- what the core itself does as jobs
+ *
+ * Delivery that the account's home has to decide; the end of a session whose roster was
+ * not there; presence probes.
+ */
+#include "worker/account.h"
+#include "worker/conn.h"
+#include "worker/deliver.h"
+#include "worker/jobs.h"
+#include "worker/modules.h"
+#include "worker/out.h"
+#include "worker/session.h"
+
+enum {
+    STEP_INBOUND,
+    STEP_ENDED
+};
+
+/* What travels with a stanza beside its bytes. */
+struct inbound {
+    uint64_t conn;
+    uint64_t traits;
+    uint8_t kind, type, hops, flags;
+};
+
+void
+core_to_home(struct worker *w, const struct stanza *s, struct str bare)
+{
+    struct inbound in = { .conn = s->conn,
+        .traits = s->traits,
+        .kind = (uint8_t)s->kind,
+        .type = s->type,
+        .hops = s->hops == DELIVER_ONCE ? 0 : s->hops,
+        .flags = s->flags };
+    struct home_call call = { .module = &core_module,
+        .step = STEP_INBOUND,
+        .bare = bare,
+        .from = s->from,
+        .to = s->to,
+        .stanza = s->bytes,
+        .data = { (const char *)&in, sizeof in } };
+
+    if (jobs_are_many(w))
+        deliver_error(w, s, STANZA_ERROR_RESOURCE_CONSTRAINT, "too much is waiting");
+    else
+        home_call(w, &call);
+}
+
+static void
+probed(struct job *j, struct stanza *s)
+{
+    struct stanza reply = { .kind = STANZA_PRESENCE, .from = s->to, .to = s->from };
+    struct str from = jid_bare_text(j->arena, &s->from);
+    struct contact contact;
+
+    /* RFC 6121, 4.3.2: who may not see it is told that it is not subscribed. */
+    if (!account_exists(j->account) ||
+            ((!contacts_find(account_contacts(j->account), from, &contact) ||
+                     !(contact.bits & CONTACT_FROM)) &&
+                    !jid_eq_bare(&s->from, &s->to))) {
+        struct xml_el *el = xml_el_new(j->arena, "presence", NS_CLIENT);
+
+        xml_set(el, "from", jid_bare_text(j->arena, &s->to));
+        xml_set(el, "to", from);
+        xml_set_c(el, "type", "unsubscribed");
+        route_el(j->w, el);
+        return;
+    }
+    presence_answer_probe(j->w, j->account, &reply.to);
+}
+
+/* To a nonexistent account: RFC 6121, 8.5.1. */
+static void
+nobody(struct job *j, struct stanza *s)
+{
+    if (s->kind == STANZA_IQ ||
+            (s->kind == STANZA_MESSAGE && s->type != MESSAGE_HEADLINE))
+        deliver_error(j->w, s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+}
+
+static void
+inbound(struct job *j, const struct sql_result *result)
+{
+    struct slot_job *slot = j->slot;
+    const char *text =
+            slot->text + slot->key_n + slot->host_n + slot->from_n + slot->to_n;
+    struct inbound in;
+    struct stanza s = {
+        .from = j->from, .to = j->to, .el = j->el, .bytes = { text, slot->stanza_n }
+    };
+    struct event e = {
+        .w = j->w, .host = j->host, .job = j, .account = j->account, .s = &s
+    };
+
+    (void)result;
+    if (!j->el || j->data.n != sizeof in)
+        return;
+    memcpy(&in, j->data.p, sizeof in);
+    s.kind = (enum stanza_kind)in.kind;
+    s.type = in.type;
+    s.hops = in.hops;
+    s.flags = in.flags;
+    s.traits = in.traits;
+    s.conn = j->conn = in.conn;
+    if (!account_exists(j->account)) {
+        nobody(j, &s);
+        return;
+    }
+    if (!(s.flags & STANZA_FILTERED) && hook_run(j->w, HOOK_FILTER, &e) == HOOK_DONE)
+        return;
+    s.flags |= STANZA_FILTERED;
+    if (s.kind == STANZA_PRESENCE && s.type == PRESENCE_PROBE)
+        probed(j, &s);
+    else if (s.kind == STANZA_PRESENCE && s.type > PRESENCE_UNAVAILABLE &&
+             s.type != PRESENCE_ERROR)
+        hook_run(j->w, HOOK_SUBSCRIPTION_IN, &e);
+    else
+        deliver_at_home(j->w, &s, j);
+}
+
+void
+core_session_ended(struct worker *w, struct conn *c)
+{
+    struct job_start start = { .module = &core_module,
+        .host = conf_host_find(w->proc->conf, conn_domain(c)),
+        .step = STEP_ENDED,
+        .key = conn_bare(c),
+        .from = conn_jid(c) };
+
+    if (start.host)
+        job_begin_loaded(w, &start);
+}
+
+static void
+ended(struct job *j, const struct sql_result *result)
+{
+    (void)result;
+    presence_say_ended(j->w, j->account, &j->from);
+}
+
+static const job_fn steps[] = {
+    [STEP_INBOUND] = inbound,
+    [STEP_ENDED] = ended,
+};
+
+const struct module core_module = {
+    .abi = MODULE_ABI,
+    .name = "core",
+    .doc = "Delivery and presence",
+    .steps = steps,
+    .n_steps = ARRAY_LEN(steps),
+};

@@ -1,0 +1,122 @@
+/*
+ * home.c -- to the home of an account, and from there to its sessions
+ */
+#include "worker/home.h"
+
+#include "worker/account.h"
+#include "worker/conn.h"
+#include "worker/deliver.h"
+#include "worker/jobs.h"
+#include "worker/modules.h"
+#include "worker/outbox.h"
+
+static const struct conf_host *
+host_of_bare(struct worker *w, struct str bare)
+{
+    struct jid jid;
+
+    return jid_parse(&w->scratch, bare, &jid) < 0
+                   ? NULL
+                   : conf_host_find(w->proc->conf, jid.domain);
+}
+
+static void
+begin_here(struct worker *w, const struct module *m, unsigned step, struct str bare,
+        const struct job_start *start)
+{
+    struct job_start s = *start;
+
+    s.module = m;
+    s.step = step;
+    s.key = bare;
+    s.host = host_of_bare(w, bare);
+    if (s.host)
+        job_begin_loaded(w, &s);
+}
+
+void
+home_call(struct worker *w, const struct home_call *call)
+{
+    unsigned home = account_home(w, call->bare);
+    struct job_start start = { .conn = call->conn,
+        .from = call->from,
+        .to = call->to,
+        .stanza = call->stanza,
+        .data = call->data };
+    struct buf bytes = { 0 }, from = { 0 }, to = { 0 };
+    struct ipc_home m = { .module = module_hash(call->module),
+        .step = (uint16_t)call->step,
+        .conn = call->conn,
+        .bare = call->bare,
+        .data = call->data };
+
+    if (call->el) {
+        xml_write(&bytes, call->el, STR(NS_CLIENT));
+        start.stanza = buf_str(&bytes);
+    }
+    if (home == w->proc->slot) {
+        begin_here(w, call->module, call->step, call->bare, &start);
+    } else {
+        jid_write(&from, &call->from);
+        jid_write(&to, &call->to);
+        m.from = buf_str(&from);
+        m.to = buf_str(&to);
+        m.stanza = start.stanza;
+        outbox_send(w, ipc_addr_of(PROC_WORKER, home), IPC_HOME, &m);
+    }
+    buf_fini(&bytes);
+    buf_fini(&from);
+    buf_fini(&to);
+}
+
+void
+home_on_frame(struct worker *w, const struct ipc_home *m)
+{
+    const struct conf_host *host = host_of_bare(w, m->bare);
+    const struct host_module *hm =
+            host ? host_module_by_hash(w, host, m->module) : NULL;
+    struct job_start start = { .conn = m->conn, .stanza = m->stanza, .data = m->data };
+
+    if (!hm || m->step >= hm->module->n_steps) {
+        log_debug(NULL, "a request for the home of %.*s is for no module of it",
+                STR_ARG(m->bare));
+        return;
+    }
+    jid_parse(&w->scratch, m->from, &start.from);
+    jid_parse(&w->scratch, m->to, &start.to);
+    begin_here(w, hm->module, m->step, m->bare, &start);
+}
+
+void
+sessions_notify(struct worker *w, const struct module *m, struct str bare,
+        unsigned what, struct str data)
+{
+    struct ipc_notify msg = {
+        .module = module_hash(m), .what = what, .bare = bare, .data = data
+    };
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, bare, 0, &snap);
+    bool *told = arena_zalloc(&w->scratch, w->proc->n_workers);
+
+    told[w->proc->slot] = true;
+    for (size_t i = 0; i < n; i++) {
+        unsigned slot = conn_id_slot(snap->entry[i].conn);
+
+        if (slot >= w->proc->n_workers || told[slot])
+            continue;
+        told[slot] = true;
+        outbox_send(w, ipc_addr_of(PROC_WORKER, slot), IPC_NOTIFY, &msg);
+    }
+    notify_on_frame(w, &msg);
+}
+
+void
+notify_on_frame(struct worker *w, const struct ipc_notify *m)
+{
+    struct account *a = map_get(&w->accounts, m->bare);
+
+    worker_begin(w, NULL);
+    if (a)
+        account_notify(w, a, m->module, m->what, m->data);
+    worker_commit(w);
+}

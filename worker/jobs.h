@@ -1,0 +1,74 @@
+#ifndef WORKER_JOBS_H
+#define WORKER_JOBS_H
+
+#include "base/hash.h"
+#include "base/list.h"
+#include "base/loop.h"
+#include "worker/module.h"
+#include "worker/worker.h"
+
+/*
+ * The engine behind worker/job.h, for the files of this folder.
+ */
+struct job_queue;
+
+/* The heap part of a job. */
+struct job_live {
+    struct slot_job *slot;
+    struct worker *w;
+    struct job_queue *queue; /* of its key; NULL: it has none, or was released */
+    struct list in_queue;
+    struct list waiting; /* in account.waiting, jobs.route, jobs.ready, jobs.to_ask */
+    struct account *account;
+    struct loop_timer timer;
+    bool asked; /* the database is */
+};
+
+struct jobs {
+    struct map queues;  /* by key */
+    struct list ready;  /* to be run at the end of the turn */
+    struct list to_ask; /* their requests go out with the commit */
+    struct list route;  /* wait for the router */
+    size_t n;
+};
+
+/* In front of a command's arguments, where other jobs have their stanza. */
+struct job_caller {
+    uint64_t id;
+    uint32_t n;
+    ipc_addr from;
+};
+
+/* kind, type and payload of j->el. */
+void job_see_stanza(struct job *j);
+
+struct jobs *jobs_new(void);
+void jobs_free(struct worker *w);
+
+/* A successor: every job that was under way goes on. */
+void jobs_resume(struct worker *w);
+
+/* At the end of a turn: runs what became ready; true when there may be more. */
+void jobs_run_ready(struct worker *w);
+
+/* The transaction was committed: requests to the database go out. */
+void jobs_committed(struct worker *w);
+
+/* The router has committed the flags or presence with this serial. */
+void jobs_on_route(struct worker *w, struct conn *c);
+
+/* The account is loaded, or cannot be. */
+void jobs_on_account(struct worker *w, struct job_live *l);
+
+/* As job_begin(), for steps that want the account of the key. */
+void job_begin_loaded(struct worker *w, const struct job_start *start);
+
+/* A step without a job behind it yet: it becomes one when it waits for something. */
+void job_call_step(struct worker *w, const struct job_start *start, struct xml_el *el);
+
+/* Another process asks with the arguments of a command. */
+void job_begin_call(struct worker *w, const struct module *m,
+        const struct module_call *mc, const struct conf_host *host, ipc_addr from,
+        const struct ipc_call *call);
+
+#endif

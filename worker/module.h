@@ -1,0 +1,401 @@
+#ifndef WORKER_MODULE_H
+#define WORKER_MODULE_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "base/str.h"
+#include "conf/conf.h"
+#include "ipc/ipc.h"
+#include "proc/status.h"
+#include "router/route.h"
+#include "sql/sql.h"
+#include "worker/contacts.h"
+#include "worker/job.h"
+#include "worker/stanza.h"
+#include "xml/el.h"
+#include "xml/writer.h"
+#include "xmpp/error.h"
+#include "xmpp/jid.h"
+#include "xmpp/ns.h"
+#include "xmpp/stanza.h"
+
+/*
+ * What a module is, and what it may do: doc/MODULES.md tells how to write one.
+ *
+ * A module is a shared object MODULEDIR/NAME.so that defines `const struct module
+ * module`. It runs in every worker process, for the hosts whose `modules:` name it. It
+ * keeps nothing in variables of its own that matters after a kill -9: what has to
+ * outlive the process is in jobs (worker/job.h), in a session's slot (session_*), or in
+ * the database.
+ *
+ * Everything here happens within the transaction of the stanza, frame or timer that
+ * caused it: its effects come true together, or not at all.
+ */
+struct worker;
+struct conn;    /* a session: one client with its bound resource */
+struct account; /* what this worker knows of an account, while somebody needs it */
+struct module;
+
+enum {
+    MODULE_ABI = 1
+};
+
+/* --- Hooks --- */
+
+enum hook_result {
+    HOOK_PASS, /* the next one may look at it */
+    HOOK_DONE  /* it is settled */
+};
+
+enum hook {
+    /* A session's life. c, account. OPEN: the resource is bound; CLOSE: once, at its
+     * end. */
+    HOOK_SESSION_OPEN,
+    HOOK_SESSION_CLOSE,
+    /*
+     * The session's own broadcast presence was committed by the router: c, account, and
+     * was_available (before); c's presence tells what it is now. Not called at CLOSE.
+     */
+    HOOK_PRESENCE,
+    /*
+     * A stanza of a session before anything else is done with it: c, account, s (with
+     * el, which may be changed; not yet serialised: bytes are empty; `to` may be the
+     * server or another domain). DONE: it is answered or dropped.
+     */
+    HOOK_USER_SEND,
+    /* A message of a session was routed on: c, account, s (el and bytes). */
+    HOOK_USER_SENT,
+    /*
+     * A message for an account of ours, before its resources are chosen: s, entries
+     * (its sessions), and account if this is the account's home. s->bytes may be
+     * replaced. Called once for each message. DONE: it is settled.
+     */
+    HOOK_USER_RECEIVE,
+    /* The same message after some resources got it: s, entries, got[] says which. */
+    HOOK_USER_RECEIVED,
+    /*
+     * At the account's home only, if one of its sessions carries ROUTE_FILTER, or it
+     * has none: s (any stanza), account (loaded). DONE: the hook has answered or
+     * dropped it.
+     */
+    HOOK_FILTER,
+    /*
+     * Where an account of ours carries ROUTE_FILTER: account, s (its presence to one
+     * contact, s->to; in its home or at its session). DONE: the contact must not see
+     * it.
+     */
+    HOOK_FILTER_OUT,
+    /*
+     * A message that no resource may have: s, account (loaded), job: within a job in
+     * the account's home, so that job_sql() may be called. DONE: stored, or answered.
+     */
+    HOOK_OFFLINE,
+    /*
+     * A stanza is about to be given to a session that has said that it is inactive: c,
+     * s (bytes; no el). DONE: it is held back, or was added after all.
+     */
+    HOOK_TO_INACTIVE,
+    /* A stanza was answered with an error: s (the one that failed), error. */
+    HOOK_BOUNCED,
+    /* A subscription stanza of a session to `to`: c, account, s (el). DONE: handled. */
+    HOOK_SUBSCRIPTION_OUT,
+    /* The same for an account of ours: in its home, job, account (loaded), s (el). */
+    HOOK_SUBSCRIPTION_IN,
+    /* A roster item was changed: at home, account, contact (new) or contact->jid only.
+     */
+    HOOK_ROSTER_CHANGED,
+    /* An account is removed: at home, account; before its rows go. */
+    HOOK_USER_REMOVED,
+    /*
+     * Service discovery: disco_to is the server (no local part) or an account; query is
+     * the answer under construction, node is the node asked for (n == 0: none). c,
+     * account belong to the asker. DONE: the node is known (only needed with a node).
+     */
+    HOOK_DISCO_INFO,
+    HOOK_DISCO_ITEMS,
+    /* Stream features after authentication: c, out (append elements). */
+    HOOK_STREAM_FEATURES,
+    /* An account was loaded: account; parts are filled in. */
+    HOOK_ACCOUNT_LOADED,
+    HOOKS
+};
+
+struct event {
+    struct worker *w;
+    const struct conf_host *host; /* of the account, session or server it is about */
+    const struct module *module;  /* whose hook is called */
+    void *config;                 /* what its configure() made for this host */
+    struct conn *c;
+    struct account *account;
+    struct stanza *s;
+    struct job *job;
+    const struct route_snapshot *entries;
+    const bool *got; /* one per entry */
+    enum stanza_error error;
+    bool was_available;
+    const struct contact *contact;
+    struct jid disco_to;
+    struct str node;
+    struct xml_el *query;
+    struct buf *out;
+};
+
+typedef enum hook_result (*hook_fn)(struct event *e);
+
+struct module_hook {
+    enum hook on;
+    int order; /* lower is earlier; 50 is usual */
+    hook_fn call;
+};
+
+/* --- Requests --- */
+
+enum iq_where {
+    IQ_SERVER = 1 << 0, /* to the server's own address */
+    IQ_OWN = 1 << 1,    /* to the asker's own bare address, or without `to` */
+    IQ_OTHERS = 1 << 2  /* to the bare address of another account of ours */
+};
+enum iq_types {
+    IQ_GETS = 1 << 0,
+    IQ_SETS = 1 << 1,
+    IQ_BOTH = IQ_GETS | IQ_SETS
+};
+
+/*
+ * How requests of one handler wait for each other. The step is called with no result.
+ */
+enum iq_discipline {
+    IQ_NO_QUEUE,  /* at once, and the step answers at once */
+    IQ_PARALLEL,  /* at once; the step may go on as a job */
+    IQ_ONE_QUEUE, /* in this worker one at a time per module and host */
+    IQ_HOME /* in the home of the account asked for (`to`), one at a time per account,
+               with the account loaded */
+};
+
+struct module_iq {
+    const char *ns;   /* of the payload */
+    const char *name; /* NULL: any */
+    unsigned where;   /* enum iq_where; another place: service-unavailable */
+    unsigned types;   /* enum iq_types; the other one: bad-request, or not-allowed */
+    enum iq_discipline discipline;
+    unsigned step; /* of the module's steps */
+};
+
+/* --- What belongs to an account --- */
+
+/*
+ * Loaded from the rows of SQL_ACCOUNT_GET before the account's first session is bound,
+ * and in its home when needed. load gets all rows and takes those of its kinds: NULL is
+ * a good value. changed() below and module.notify keep it true afterwards.
+ */
+struct module_part {
+    void *(*load)(struct account *a, void *config, const struct sql_result *rows);
+    void (*free)(void *part);
+};
+
+/* --- Commands of administrators that need the module --- */
+
+/*
+ * admin calls by name with text arguments. The first argument is the user, the second
+ * the host when `account` is set: the step then runs in the account's home, as a job
+ * whose arguments are job_arg(j, i). It ends with job_call_reply().
+ */
+struct module_call {
+    const char *name;
+    bool account;
+    unsigned step;
+};
+
+/* --- Services with a domain of their own --- */
+
+struct module_service {
+    /* The domains for this host, by its configuration; text in the arena, 0: none. */
+    size_t (*domains)(struct arena *arena, const struct conf_host *host, void *config,
+            struct str *ret, size_t max);
+    unsigned step; /* called for each stanza to such a domain: j->el, j->from, j->to */
+};
+
+struct module {
+    uint32_t abi;
+    const char *name; /* "mod_ping" */
+    const char *doc;  /* one sentence */
+
+    const char *const *features;         /* of the server (XEP-0030), NULL-terminated */
+    const char *const *account_features; /* of its accounts */
+
+    /* Per host and configuration: NULL is a good value. */
+    void *(*configure)(const struct conf_host *host, const struct conf_module *options);
+    void (*unconfigure)(void *config);
+
+    const struct module_hook *hooks; /* ends with .call == NULL */
+    const struct module_iq *iqs;     /* ends with .ns == NULL */
+    const job_fn *steps;             /* functions of jobs; numbers must not be reused */
+    unsigned n_steps;
+    const struct module_call *calls; /* ends with .name == NULL */
+    const struct module_part *part;
+    const struct module_service *service;
+
+    /*
+     * sessions_notify() of any worker: once in each worker that has sessions of the
+     * account, and in its home. account is loaded.
+     */
+    void (*notify)(struct event *e, unsigned what, struct str data);
+};
+
+#ifdef STANZAD_MODULE
+extern const struct module module; /* what each shared object defines */
+#endif
+
+/* --- Sessions --- */
+
+struct jid conn_jid(const struct conn *c);
+struct str conn_bare(const struct conn *c);
+struct str conn_full(const struct conn *c);
+struct str conn_domain(const struct conn *c);
+uint64_t conn_id(const struct worker *w, const struct conn *c);
+struct conn *conn_find(const struct worker *w, uint64_t id); /* NULL: gone, elsewhere */
+const struct log_ctx *conn_ctx(const struct worker *w, const struct conn *c);
+
+bool session_is_available(const struct conn *c);
+int8_t session_priority(const struct conn *c);
+struct str session_presence(
+        const struct conn *c); /* the last broadcast one; may be empty */
+struct str session_address(
+        const struct conn *c, char ret_text[64]); /* network address */
+uint64_t session_since_us(const struct conn *c);
+
+/* The client's own flags in the route table (carbons, interested …); see job_route().
+ */
+uint16_t session_flags(const struct conn *c);
+void session_set_flags(struct worker *w, struct conn *c, uint16_t set, uint16_t clear);
+
+/* Bytes that a module keeps with a session, in the slot, under its number 0 or 1. */
+void session_keep(struct worker *w, struct conn *c, unsigned number, struct str bytes);
+struct str session_kept(const struct conn *c, unsigned number);
+
+/* To this client, as it is; and what HOOK_TO_INACTIVE held back (serialised stanzas).
+ */
+void session_send(struct worker *w, struct conn *c, const struct xml_el *el);
+void session_send_bytes(struct worker *w, struct conn *c, struct str bytes);
+
+/* Ends the client's stream; text may be NULL. */
+void session_kill(
+        struct worker *w, struct conn *c, enum stream_error e, const char *text);
+
+/*
+ * Each session of a bare JID in this worker: start with *at = 0; NULL at the end.
+ */
+struct conn *session_next(struct worker *w, struct account *a, uint32_t *at);
+
+/* --- Accounts --- */
+
+struct str account_bare(const struct account *a);
+struct jid account_jid(const struct account *a);
+const struct conf_host *account_host(const struct account *a);
+bool account_exists(const struct account *a);
+struct contacts *account_contacts(struct account *a);
+void *account_part(const struct account *a, const struct module *m);
+/* Replaces (and frees) the part. */
+void account_set_part(struct account *a, const struct module *m, void *part);
+/* Account-wide route flags (ROUTE_FILTER, ROUTE_ARCHIVE) that this module asks for. */
+void account_set_flags(
+        struct worker *w, struct account *a, const struct module *m, uint16_t flags);
+/* The account of a session; NULL only at HOOK_SESSION_CLOSE, when it was not loaded. */
+struct account *session_account(const struct worker *w, const struct conn *c);
+/* Those that are loaded here; NULL: not now. */
+struct account *account_find(const struct worker *w, struct str bare);
+
+/* --- Sending --- */
+
+/*
+ * Routes a stanza of the server, of a service, or in an account's name, by its `to`: to
+ * sessions, offline rules, services, or nowhere. el is not changed. Errors come back to
+ * `from` only if that is a session.
+ */
+void route_el(struct worker *w, const struct xml_el *el);
+
+/* To one session of ours, wherever it is; gone: to the account, by the delivery rules.
+ */
+void route_to_conn(struct worker *w, uint64_t conn, const struct xml_el *el);
+
+/* Serialised already: by its `to` (an account); to one session, or else to its account.
+ */
+void route_stanza(struct worker *w, struct stanza *s);
+void route_bytes_to_conn(struct worker *w, uint64_t conn, const struct stanza *s);
+
+/* Answers a stanza with an error, to its sender; text may be NULL. */
+void route_error(struct worker *w, const struct stanza *s, enum stanza_error e,
+        const char *text);
+
+/* To every session in the snapshot for which fits() is true, `to` its full JID. */
+void route_to_sessions(struct worker *w, struct str bare, const struct xml_el *el,
+        bool (*fits)(const struct route_entry *entry, void *arg), void *arg);
+
+/* All sessions of a bare JID: how many; valid until the next call of anything here. */
+size_t route_sessions(struct worker *w, struct str bare, unsigned want,
+        const struct route_snapshot **ret);
+
+/*
+ * Presence of the account's sessions to one contact (bare), because it may see it from
+ * now on, or no more (then unavailable). And the other way round: what the contact said
+ * last, to the available sessions of the account in this worker.
+ */
+void presence_to_contact(
+        struct worker *w, struct account *a, const struct jid *contact, bool available);
+void presence_probe(struct worker *w, struct account *a, const struct jid *contact);
+
+/* Runs notify(what, data) where the account has sessions, and in its home. */
+void sessions_notify(struct worker *w, const struct module *m, struct str bare,
+        unsigned what, struct str data);
+
+/* Runs a step as a job in the account's home, after what was asked for it before. */
+struct home_call {
+    const struct module *module;
+    unsigned step;
+    struct str bare;         /* the account: prepared, of one of our hosts */
+    uint64_t conn;           /* the session it is for; 0: none */
+    struct jid from, to;     /* of the stanza, where there is one */
+    const struct xml_el *el; /* or: */
+    struct str stanza;       /* serialised */
+    struct str data;         /* j->data */
+};
+void home_call(struct worker *w, const struct home_call *call);
+
+/*
+ * Asks a client of this worker (<iq type='get' or 'set'/>; id, from and to are set
+ * here); the step gets the answer as j->el, an iq of type result or error; after
+ * timeout_ms an error remote-server-timeout of our own making.
+ */
+void session_ask(struct worker *w, const struct module *m, struct conn *c,
+        struct xml_el *iq, unsigned step, struct str data, uint32_t timeout_ms);
+
+/* --- Timers --- */
+
+/* The time in seconds of the worker's clock (monotonic), and of the day in µs. */
+uint32_t worker_now_s(const struct worker *w);
+
+/* --- Configuration of others --- */
+
+const struct conf_host *host_of(const struct worker *w, struct str domain);
+const struct conf *worker_conf(const struct worker *w);
+bool host_has_module(
+        const struct worker *w, const struct conf_host *host, const char *name);
+/* The config of a module for a host; NULL: not loaded there. */
+void *module_config(
+        const struct worker *w, const struct conf_host *host, const struct module *m);
+
+/* Features and identities of the server or of its accounts, by all modules of the host.
+ */
+void module_features(struct worker *w, const struct conf_host *host, bool account,
+        void (*each)(void *arg, const char *feature), void *arg);
+
+/* Stanzas parsed again from bytes of ours (default namespace jabber:client); or NULL.
+ */
+struct xml_el *stanza_parse(struct worker *w, struct arena *arena, struct str bytes);
+
+/* Counts in the process's status page. */
+void worker_count(struct worker *w, enum counter c, uint64_t n);
+
+#endif

@@ -1,0 +1,37 @@
+#ifndef WORKER_STANZA_H
+#define WORKER_STANZA_H
+
+#include <stdint.h>
+
+#include "base/str.h"
+#include "xml/el.h"
+#include "xmpp/jid.h"
+#include "xmpp/stanza.h"
+
+/*
+ * A stanza on its way. Its bytes were serialised once, for any jabber:client stream;
+ * the tree is there in the worker that parsed it.
+ */
+enum {
+    DELIVER_ONCE = 255 /* one copy of several: not looked up again, or others get two */
+};
+
+enum stanza_flag {
+    STANZA_FILTERED = 1 << 0, /* the account's home has let it in */
+    STANZA_STORED = 1 << 1, /* HOOK_USER_RECEIVE has had it: not to be archived again */
+    STANZA_COPY = 1 << 2    /* a carbon or the like: no copies of it */
+};
+
+struct stanza {
+    enum stanza_kind kind;
+    uint8_t type;    /* message_type, presence_type or iq_type */
+    uint8_t hops;    /* how often it was looked up again; or DELIVER_ONCE */
+    uint8_t flags;   /* enum stanza_flag */
+    uint64_t traits; /* of a message: xmpp/traits.h */
+    uint64_t conn;   /* the session it comes from; 0: none */
+    struct jid from, to;
+    struct str bytes;
+    struct xml_el *el; /* NULL: only the bytes */
+};
+
+#endif

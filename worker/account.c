@@ -219,11 +219,12 @@ account_notify(struct worker *w, struct account *a, uint32_t module, unsigned wh
 static void
 release(struct worker *w, struct account *a)
 {
-    struct conn *c;
+    struct conn *c, *next;
     uint32_t at = 0;
 
     a->refs++; /* those that go on may let it go */
-    while ((c = session_next(w, a, &at))) {
+    for (c = session_next(w, a, &at); c; c = next) {
+        next = session_next(w, a, &at);
         worker_begin(w, c);
         c2s_on_account(w, c);
         worker_commit(w);
@@ -323,6 +324,7 @@ load(struct worker *w, struct account *a, bool existence)
 
     a->state = ACCOUNT_LOADING;
     a->exists = !existence;
+    a->parts = run->parts;
     for (size_t i = 0; i < run->n_modules; i++) {
         const struct host_module *hm = &run->module[i];
 
@@ -441,8 +443,8 @@ accounts_reload(struct worker *w)
         a->host = conf_host_find(w->proc->conf, a->domain);
         if (!a->host)
             a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
-        if (a->state == ACCOUNT_LOADING)
-            continue;
+        if (a->state == ACCOUNT_LOADING || a->parts == host_run_of(w, a->host)->parts)
+            continue; /* the same modules keep the same */
         parts_free(w, a);
         load(w, a, false);
     }

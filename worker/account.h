@@ -28,13 +28,13 @@ struct account {
     bool exists;
     uint16_t flags[ACCOUNT_PARTS_MAX]; /* enum route_flag, by who asks for them */
     uint8_t n_asked;                   /* databases that have not answered */
+    uint32_t parts;                    /* struct host_run.parts when it was read */
     uint32_t first_session;            /* index + 1 of a connection; 0: none */
     struct contacts contacts;
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
     struct str local, domain;
     struct buf early;    /* notifications that came while it was loading */
-    struct list resumed; /* nothing: see account_on_ready */
 };
 
 /* Loads it if need be: LOADING or better, with one more reference; NULL: no such host.

@@ -487,7 +487,7 @@ deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
         .bytes = m->stanza };
 
     if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->to, &s.to) < 0 ||
-            jid_parse(&w->scratch, m->from, &s.from) < 0)
+            (m->from.n && jid_parse(&w->scratch, m->from, &s.from) < 0))
         return;
     s.kind = (enum stanza_kind)m->kind;
     worker_begin(w, conn_find(w, m->conn));

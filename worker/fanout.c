@@ -99,7 +99,8 @@ fanout_on_frame(struct worker *w, const struct ipc_fanout *m)
     struct stanza s = { .type = m->type, .traits = m->traits, .bytes = m->stanza };
     uint64_t conn;
 
-    if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->from, &s.from) < 0)
+    if (m->kind >= STANZA_OTHER ||
+            (m->from.n && jid_parse(&w->scratch, m->from, &s.from) < 0))
         return;
     s.kind = (enum stanza_kind)m->kind;
     worker_begin(w, NULL);

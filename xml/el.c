@@ -280,7 +280,8 @@ xml_unlink(struct xml_el *el)
 
 /* One pass: a stanza with ten thousand children must not cost their square. */
 size_t
-xml_remove(struct xml_el *parent, const char *name, const char *ns)
+xml_remove_if(struct xml_el *parent,
+        bool (*fits)(const struct xml_el *child, const void *arg), const void *arg)
 {
     struct xml_el **at = &parent->first, *last = NULL;
     size_t n = 0;
@@ -288,7 +289,7 @@ xml_remove(struct xml_el *parent, const char *name, const char *ns)
     while (*at) {
         struct xml_el *el = *at;
 
-        if (xml_is(el, name, ns)) {
+        if (fits(el, arg)) {
             *at = el->next;
             el->parent = el->next = NULL;
             n++;
@@ -299,6 +300,26 @@ xml_remove(struct xml_el *parent, const char *name, const char *ns)
     }
     parent->last = last;
     return n;
+}
+
+struct qname {
+    const char *name, *ns;
+};
+
+static bool
+has_qname(const struct xml_el *el, const void *arg)
+{
+    const struct qname *q = arg;
+
+    return xml_is(el, q->name, q->ns);
+}
+
+size_t
+xml_remove(struct xml_el *parent, const char *name, const char *ns)
+{
+    struct qname q = { name, ns };
+
+    return xml_remove_if(parent, has_qname, &q);
 }
 
 /* Values and texts that are absent (p == NULL) must not come out absent of str_dup. */

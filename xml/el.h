@@ -87,6 +87,9 @@ void xml_set_ns(struct xml_el *el, const char *name, const char *ns, struct str 
 void xml_unlink(struct xml_el *el);
 /* Takes all child elements that fit out; how many. */
 size_t xml_remove(struct xml_el *parent, const char *name, const char *ns);
+/* The same for those children, elements and texts, that fits() accepts; in one pass. */
+size_t xml_remove_if(struct xml_el *parent,
+        bool (*fits)(const struct xml_el *child, const void *arg), const void *arg);
 
 /* A deep copy, strings included, without parent. */
 struct xml_el *xml_copy(struct arena *arena, const struct xml_el *el);

@@ -152,6 +152,31 @@ building(void **state)
     assert_null(copy->last);
 }
 
+static bool
+is_text_longer_than(const struct xml_el *child, const void *arg)
+{
+    return xml_is_text(child) && child->text.n > *(const size_t *)arg;
+}
+
+static void
+removing_what_fits(void **state)
+{
+    struct xml_el *el = parse("<a>one<b/>two<c/>three<d/>four</a>", "");
+    size_t n = 3;
+
+    (void)state;
+    assert_int_equal(xml_remove_if(el, is_text_longer_than, &n), 2);
+    assert_written(el, "", "<a>one<b/>two<c/><d/></a>");
+    xml_add_text(el, STR("last"));
+    assert_written(el, "", "<a>one<b/>two<c/><d/>last</a>");
+    n = 0;
+    assert_int_equal(xml_remove_if(el, is_text_longer_than, &n), 3);
+    assert_int_equal(xml_remove_if(el, is_text_longer_than, &n), 0);
+    assert_int_equal(xml_remove(el, NULL, NULL), 3);
+    assert_null(el->first);
+    assert_null(el->last);
+}
+
 static void
 equality(void **state)
 {
@@ -346,6 +371,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(look_ups),
         cmocka_unit_test(building),
+        cmocka_unit_test(removing_what_fits),
         cmocka_unit_test(equality),
         cmocka_unit_test(escaping),
         cmocka_unit_test(every_byte_stays_well_formed),

@@ -254,6 +254,18 @@ xml_write(struct buf *out, const struct xml_el *el, struct str default_ns)
     }
 }
 
+struct str
+xml_string(struct arena *arena, const struct xml_el *el, struct str default_ns)
+{
+    struct buf out = { 0 };
+    struct str text;
+
+    xml_write(&out, el, default_ns);
+    text = str_dup(arena, buf_str(&out));
+    buf_fini(&out);
+    return text;
+}
+
 void
 xml_write_children(struct buf *out, const struct xml_el *el, struct str default_ns)
 {

@@ -4,6 +4,7 @@
 #include "base/buf.h"
 #include "base/str.h"
 
+struct arena;
 struct xml_el;
 
 /*
@@ -14,6 +15,9 @@ struct xml_el;
  * characters, bad UTF-8) becomes U+FFFD: the result is always well-formed.
  */
 void xml_write(struct buf *out, const struct xml_el *el, struct str default_ns);
+/* The same as a text in arena, to be stored or compared. */
+struct str xml_string(
+        struct arena *arena, const struct xml_el *el, struct str default_ns);
 
 /* Only the start tag, left open for children; the end tag. A pair makes one element. */
 void xml_write_start(struct buf *out, const struct xml_el *el, struct str default_ns);

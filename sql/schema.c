@@ -196,7 +196,10 @@ add_indexes(const struct sql_schema *s, struct buf *out, const struct schema_ste
         buf_addf(out, " CREATE %sINDEX IF NOT EXISTS i_%s_",
                 str_eq_c(kind, "U") ? "UNIQUE " : "", step->table);
         add_columns(s, out, one, "_", !str_eq_c(kind, "X"));
-        buf_addf(out, " ON %s (", step->table);
+        buf_addf(out, " ON %s%s (", step->table,
+                str_eq_c(kind, "B") && s->dialect.engine == SQL_ENGINE_PGSQL
+                        ? " USING brin"
+                        : "");
         add_columns(s, out, one, ", ", !str_eq_c(kind, "X"));
         buf_add_c(out, ");");
     }

@@ -105,7 +105,7 @@ place_free_port(void)
 HELPER const char *
 place_pg(struct place *p, const char *database, const char *text)
 {
-    static char value[4096];
+    static char value[16384];
     char conninfo[300];
     PGconn *pg;
     PGresult *res;
@@ -129,7 +129,7 @@ place_pg(struct place *p, const char *database, const char *text)
 HELPER const char *
 place_lite(const char *path, const char *text)
 {
-    static char value[4096];
+    static char value[16384];
     sqlite3 *lite;
     sqlite3_stmt *stmt;
 

@@ -82,8 +82,7 @@ fraction_us(struct reader *r)
     return us;
 }
 
-/* Days from 1970-01-01; a year is counted from March, so that its last day is the odd.
- */
+/* Days from 1970-01-01. Years begin in March, so that the odd day is their last. */
 static int64_t
 days_of(int year, int month, int day)
 {
@@ -262,8 +261,7 @@ parts_of(int64_t us)
     if (rest < 0)
         rest += DATETIME_DAY_US;
     days = (us - rest) / DATETIME_DAY_US;
-    /* days_of() backwards; none of the range is before its first era but 0000-01, -02.
-     */
+    /* days_of() backwards. */
     z = days + 719468;
     era = (z >= 0 ? z : z - 146096) / 146097;
     of_era = z - era * 146097;

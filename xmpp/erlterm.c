@@ -47,6 +47,7 @@ erlterm_nth(const struct erlterm *term, size_t i)
 struct erlterm *
 erlterm_prop(const struct erlterm *list, const char *name)
 {
+    static struct erlterm yes = { .type = ERLTERM_ATOM, .text = { "true", 4 } };
     struct erlterm *at = NULL;
 
     if (list && list->type == ERLTERM_LIST)
@@ -54,10 +55,8 @@ erlterm_prop(const struct erlterm *list, const char *name)
     for (; at; at = at->next) {
         if (erlterm_is_tuple(at, name, 2))
             return at->first->next;
-        /* Atoms are all alike: this one, 'name', does not matter; its being there does.
-         */
         if (erlterm_is_atom(at, name))
-            return at;
+            return &yes;
     }
     return NULL;
 }

@@ -68,14 +68,14 @@ void erlterm_write(struct buf *out, const struct erlterm *term);
 /* Look-ups. All accept NULL: not found. */
 
 bool erlterm_is_atom(const struct erlterm *term, const char *name);
-/* A tuple of n elements whose first is this atom; n == 0: of any size; name NULL: any.
+/* A tuple of n elements that begins with this atom; n == 0: any size; NULL: anything.
  */
 bool erlterm_is_tuple(const struct erlterm *term, const char *name, size_t n);
 /* The element of a list or tuple, from 0; NULL beyond. */
 struct erlterm *erlterm_nth(const struct erlterm *term, size_t i);
 /*
- * In a list of {Name, Value} and Name (which means {Name, true}), the first value; NULL
- * when there is none.
+ * In a list of {Name, Value} and Name, which means {Name, true}: the first value, which
+ * must not be changed; NULL when there is none.
  */
 struct erlterm *erlterm_prop(const struct erlterm *list, const char *name);
 /*

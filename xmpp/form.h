@@ -92,7 +92,7 @@ int form_fits(
 
 /* Building */
 
-/* form_type: the value of a hidden FORM_TYPE, which then is the first field; or NULL.
+/* form_type: the value of a hidden FORM_TYPE, which is the first field then; or NULL.
  */
 struct xml_el *form_new(
         struct arena *arena, enum form_type type, const char *form_type);

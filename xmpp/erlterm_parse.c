@@ -308,7 +308,7 @@ int
 erlterm_parse(struct arena *arena, struct str text, struct erlterm **ret)
 {
     struct erlterm_parser ps = { .arena = arena, .p = text.p, .end = text.p };
-    struct erlterm *term;
+    struct erlterm *term = NULL;
     int r;
 
     if (text.n == 0)

@@ -47,7 +47,8 @@
 /* Finding out */
 #define NS_DISCO_INFO    "http://jabber.org/protocol/disco#info" /* XEP-0030 */
 #define NS_DISCO_ITEMS   "http://jabber.org/protocol/disco#items"
-#define NS_CAPS          "http://jabber.org/protocol/caps"           /* XEP-0115 */
+#define NS_CAPS          "http://jabber.org/protocol/caps" /* XEP-0115 */
+#define NS_CAPS_OPTIMIZE "http://jabber.org/protocol/caps#optimize"
 #define NS_VERSION       "jabber:iq:version"                         /* XEP-0092 */
 #define NS_LAST          "jabber:iq:last"                            /* XEP-0012 */
 #define NS_TIME          "urn:xmpp:time"                             /* XEP-0202 */
@@ -57,6 +58,10 @@
 #define NS_SERVERINFO    "http://jabber.org/network/serverinfo"      /* XEP-0157 */
 #define NS_RSM           "http://jabber.org/protocol/rsm"            /* XEP-0059 */
 #define NS_DATA          "jabber:x:data"                             /* XEP-0004 */
+#define NS_DATA_LAYOUT   "http://jabber.org/protocol/xdata-layout"   /* XEP-0141 */
+#define NS_DATA_MEDIA    "urn:xmpp:media-element"                    /* XEP-0221 */
+#define NS_CAPTCHA       "urn:xmpp:captcha"                          /* XEP-0158 */
+#define NS_SOFTWAREINFO  "urn:xmpp:dataforms:softwareinfo"           /* XEP-0232 */
 #define NS_DATA_VALIDATE "http://jabber.org/protocol/xdata-validate" /* XEP-0122 */
 #define NS_COMMANDS      "http://jabber.org/protocol/commands"       /* XEP-0050 */
 #define NS_ADMIN         "http://jabber.org/protocol/admin"          /* XEP-0133 */

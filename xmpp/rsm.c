@@ -100,12 +100,12 @@ rsm_window(const struct rsm *rsm, const struct rsm_list *list, size_t *ret_from,
 }
 
 static struct str
-decimal(struct arena *arena, uint64_t n)
+decimal(struct arena *arena, uint64_t value)
 {
     char text[NUMBER_SIZE];
+    int n = snprintf(text, sizeof text, "%llu", (unsigned long long)value);
 
-    return str_dup(arena, (struct str){ text, (size_t)snprintf(text, sizeof text,
-                                                      "%llu", (unsigned long long)n) });
+    return str_dup(arena, (struct str){ text, (size_t)n });
 }
 
 struct xml_el *

@@ -170,18 +170,25 @@ on_subscription(struct worker *w, struct conn *c, struct stanza *s)
 }
 
 static void
+presence_onward(struct worker *w, struct conn *c, struct stanza *s, bool ours)
+{
+    if (!ours)
+        to_elsewhere(w, c, s);
+    else if (s->to.local.n)
+        to_account(w, c, s);
+}
+
+static void
 on_presence(struct worker *w, struct conn *c, struct stanza *s, bool ours)
 {
     switch ((enum presence_type)s->type) {
     case PRESENCE_AVAILABLE:
     case PRESENCE_UNAVAILABLE:
         presence_directed(w, c, s->el, &s->to);
-        /* fallthrough */
+        presence_onward(w, c, s, ours);
+        break;
     case PRESENCE_ERROR:
-        if (!ours)
-            to_elsewhere(w, c, s);
-        else if (s->to.local.n)
-            to_account(w, c, s);
+        presence_onward(w, c, s, ours);
         break;
     case PRESENCE_SUBSCRIBE:
     case PRESENCE_SUBSCRIBED:

@@ -279,6 +279,8 @@ on_rows(void *arg, const struct sql_result *result)
     unsigned which = load->which;
 
     mem_free_p(load);
+    if (w->finishing)
+        return;
     a->n_asked--;
     if (a->state == ACCOUNT_LOADING && result->status == SQL_OK && a->refs > 0) {
         if (existence)

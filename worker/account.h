@@ -34,7 +34,7 @@ struct account {
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
     struct str local, domain;
-    struct buf early;    /* notifications that came while it was loading */
+    struct buf early; /* notifications that came while it was loading */
 };
 
 /* Loads it if need be: LOADING or better, with one more reference; NULL: no such host.

@@ -21,6 +21,7 @@
 #include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
+#include "worker/sm.h"
 #include "worker/tls.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
@@ -58,6 +59,7 @@ stream_enter(struct worker *w, struct conn *c, enum stream_state state)
     switch (state) {
     case STREAM_SASL_WAIT:
     case STREAM_BIND_WAIT:
+    case STREAM_SM_WAIT:
         break; /* the negotiation's deadline goes on */
     case STREAM_OPEN:
         conn_deadline(w, c, 0);
@@ -72,6 +74,8 @@ stream_enter(struct worker *w, struct conn *c, enum stream_state state)
     case STREAM_FEATURES:
     case STREAM_SASL:
     case STREAM_BIND:
+    case STREAM_DETACHED:
+    case STREAM_MOVED:
     case STREAM_CLOSED:
     case STREAM_STATES:
         break;
@@ -153,8 +157,13 @@ stream_fail(struct worker *w, struct conn *c, enum stream_error e, const char *t
 {
     struct buf error = { 0 };
 
-    if (c->state == STREAM_CLOSING || c->state == STREAM_CLOSED)
+    if (c->state == STREAM_CLOSING || c->state == STREAM_CLOSED ||
+            c->state == STREAM_MOVED)
         return;
+    if (c->state == STREAM_DETACHED) {
+        conn_forget(w, c);
+        return;
+    }
     if (c->state == STREAM_TLS || c->state == STREAM_PROXY) {
         conn_close(w, c, text ? text : stream_error_name(e));
         return;
@@ -275,6 +284,10 @@ c2s_on_eof(struct worker *w, struct conn *c)
     l->flags |= LIVE_EOF;
     if (c->state == STREAM_TLS || c->state == STREAM_PROXY) {
         conn_close(w, c, "the client has closed the connection");
+        return;
+    }
+    if (sm_can_wait(c)) {
+        conn_close(w, c, "the client has closed the connection, not the stream");
         return;
     }
     /* It may still read: it gets what was promised to it, and our end (out_flush). */
@@ -424,6 +437,8 @@ c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el)
     struct str wanted, resource = STR_NULL;
     enum iq_type type;
 
+    if (sm_on_element_unbound(w, c, el))
+        return;
     if (stanza_kind(el) == STANZA_OTHER) {
         stream_fail(w, c, STREAM_ERROR_UNSUPPORTED_STANZA_TYPE, NULL);
         return;

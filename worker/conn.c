@@ -21,6 +21,7 @@
 #include "worker/jobs.h"
 #include "worker/recover.h"
 #include "worker/session.h"
+#include "worker/sm.h"
 #include "worker/tls.h"
 
 uint32_t
@@ -356,6 +357,25 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
     return c;
 }
 
+struct conn *
+conn_new_detached(struct worker *w)
+{
+    struct conn *c;
+    uint32_t generation;
+
+    worker_begin(w, NULL);
+    c = conn_take_record(w);
+    if (c) {
+        generation = c->generation + 1;
+        *c = (struct conn){ .generation = generation ? generation : 1,
+            .since_us = clock_wall_us() };
+        SET(w, c->state, STREAM_DETACHED);
+        *live_of(w, c) = (struct live){ .fd = -1, .host = w->proc->conf->hosts };
+    }
+    worker_commit(w);
+    return c;
+}
+
 static void
 queue_free(struct worker *w, struct queue *q)
 {
@@ -367,9 +387,9 @@ queue_free(struct worker *w, struct queue *q)
     SET(w, q->off, 0);
 }
 
-/* Everything the record points to, so that the next use finds it empty. */
+/* What belongs to the connection, not to the session. */
 static void
-conn_empty(struct worker *w, struct conn *c)
+conn_empty_io(struct worker *w, struct conn *c)
 {
     if (c->in != w->read_chunk) /* what was lent to it is not its own */
         slot_free(w, c->in);
@@ -379,8 +399,22 @@ conn_empty(struct worker *w, struct conn *c)
     queue_free(w, &c->wire);
     slot_free(w, c->tls_state);
     slot_free(w, c->bindings);
-    slot_free(w, c->jid);
     slot_free(w, c->scopes);
+    SET(w, c->in, NULL);
+    SET(w, c->plain, NULL);
+    SET(w, c->tls_state, NULL);
+    SET(w, c->bindings, NULL);
+    SET(w, c->scopes, NULL);
+    SET(w, c->scopes_n, 0);
+}
+
+/* Everything the record points to, so that the next use finds it empty. */
+static void
+conn_empty(struct worker *w, struct conn *c)
+{
+    conn_empty_io(w, c);
+    sm_free(w, c);
+    slot_free(w, c->jid);
     slot_free(w, c->lang);
     slot_free(w, c->presence);
     for (struct directed *d = c->directed; d; d = d->next)
@@ -393,16 +427,30 @@ conn_empty(struct worker *w, struct conn *c)
 void
 conn_close(struct worker *w, struct conn *c, const char *why)
 {
+    if (c->state == STREAM_CLOSED || c->state == STREAM_FREE)
+        return;
+    if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
+        conn_forget(w, c);
+        return;
+    }
+    log_debug(conn_ctx(w, c), "connection closed: %s", why);
+    worker_begin(w, c);
+    if (sm_can_wait(c) && !w->stopping) {
+        sm_detach(w, c);
+    } else {
+        session_end(w, c);
+        SET(w, c->state, STREAM_CLOSED);
+    }
+    worker_commit(w);
+    conn_cut(w, c);
+}
+
+void
+conn_cut(struct worker *w, struct conn *c)
+{
     struct live *l = live_of(w, c);
     struct ipc_conn msg = { .conn = conn_id(w, c) };
 
-    if (c->state == STREAM_CLOSED || c->state == STREAM_FREE)
-        return;
-    log_debug(conn_ctx(w, c), "connection closed: %s", why);
-    worker_begin(w, c);
-    session_end(w, c);
-    SET(w, c->state, STREAM_CLOSED);
-    worker_commit(w);
     if (l->tls)
         tls_free(&l->tls);
     if (l->fd >= 0) { /* a successor has records whose socket has not come yet */
@@ -445,6 +493,9 @@ conn_forget(struct worker *w, struct conn *c)
     account_leave(w, c);
     conn_empty(w, c);
     worker_commit(w);
+    if (live_of(w, c)->flags & LIVE_DEAD)
+        return; /* conn_reap() will free the record */
+    *live_of(w, c) = (struct live){ .fd = -1 };
     conn_record_free(w, c);
 }
 
@@ -457,6 +508,16 @@ conn_reap(struct worker *w)
         struct live *l = live_of(w, c);
 
         xml_parser_put(&l->parser);
+        if (c->state != STREAM_CLOSED) { /* its session lives on, here or elsewhere */
+            worker_begin(w, NULL);
+            conn_empty_io(w, c);
+            worker_commit(w);
+            *l = (struct live){ .fd = -1,
+                .host = l->host,
+                .account = l->account,
+                .next_session = l->next_session };
+            continue;
+        }
         account_leave(w, c);
         worker_begin(w, NULL);
         conn_empty(w, c);

@@ -17,6 +17,14 @@ struct conn *conn_new(struct worker *w, int fd, uint16_t listener,
  */
 void conn_close(struct worker *w, struct conn *c, const char *why);
 
+/*
+ * Lets go of the socket: the record is freed, or lives on without it, by its state.
+ */
+void conn_cut(struct worker *w, struct conn *c);
+
+/* A record for a session without a connection (XEP-0198); NULL: the slot is full. */
+struct conn *conn_new_detached(struct worker *w);
+
 /* Releases what was closed in this turn. */
 void conn_reap(struct worker *w);
 

@@ -62,6 +62,14 @@ route_sessions(struct worker *w, struct str bare, unsigned want,
     return lookup(w, bare, want, w->module_snapshot);
 }
 
+/* With its client, or waiting for it; not at its end. */
+static bool
+session_is_on(const struct conn *c)
+{
+    return (c->state == STREAM_OPEN || c->state == STREAM_DETACHED) &&
+           !(c->flags & CONN_SESSION_ENDED);
+}
+
 /* Is the session still there, as far as this worker can know? */
 static bool
 is_stale(struct worker *w, uint64_t conn)
@@ -71,7 +79,7 @@ is_stale(struct worker *w, uint64_t conn)
     if (conn_id_slot(conn) != w->proc->slot)
         return false;
     c = conn_find(w, conn);
-    return !c || c->state != STREAM_OPEN;
+    return !c || (c->state != STREAM_MOVED && !session_is_on(c));
 }
 
 /* A client that nobody looks at may have to wait (XEP-0352). */
@@ -99,7 +107,12 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
     if (slot == w->proc->slot) {
         struct conn *c = conn_find(w, conn);
 
-        if (!c || c->state != STREAM_OPEN)
+        if (!c)
+            return false;
+        if (c->state ==
+                STREAM_MOVED) /* resumed (XEP-0198), here or in another worker */
+            return deliver_to_conn(w, c->sm->moved_to, s);
+        if (!session_is_on(c))
             return false;
         if (!is_held_back(w, c, s))
             out_add_stanza(w, c, s->bytes);

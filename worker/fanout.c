@@ -33,7 +33,9 @@ to_session(struct worker *w, uint64_t conn, const struct stanza *s)
     struct conn *c = conn_find(w, conn);
     struct stanza copy = *s;
 
-    if (!c || c->state != STREAM_OPEN ||
+    if (!c ||
+            (c->state != STREAM_OPEN && c->state != STREAM_DETACHED &&
+                    c->state != STREAM_MOVED) ||
             (s->kind == STANZA_PRESENCE && !(c->flags & CONN_AVAILABLE)))
         return;
     stanza_add_to(&w->fanout_text, s->bytes, conn_bare(c));

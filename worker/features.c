@@ -8,6 +8,7 @@
 #include "worker/conn.h"
 #include "worker/modules.h"
 #include "worker/out.h"
+#include "worker/sm.h"
 #include "worker/tls.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
@@ -96,6 +97,7 @@ features_send(struct worker *w, struct conn *c)
 {
     struct buf *out = &w->text;
     bool required = conn_listener(w, c)->starttls_required;
+    struct sm_policy sm;
     struct event e = { .w = w, .c = c, .out = out, .host = live_of(w, c)->host };
 
     buf_reset(out, SIZE_MAX);
@@ -103,6 +105,8 @@ features_send(struct worker *w, struct conn *c)
     if (c->flags & CONN_AUTHED) {
         buf_add_c(out, "<bind xmlns='" NS_BIND "'/>"
                        "<session xmlns='" NS_SESSION "'><optional/></session>");
+        if (sm_policy_of(e.host, &sm))
+            buf_add_c(out, "<sm xmlns='" NS_SM "'><optional/></sm>");
         if (e.host)
             hook_run(w, HOOK_STREAM_FEATURES, &e);
     } else {

@@ -65,6 +65,9 @@ may_read(const struct worker *w, const struct conn *c)
         return true;
     case STREAM_SASL_WAIT:
     case STREAM_BIND_WAIT:
+    case STREAM_SM_WAIT:
+    case STREAM_DETACHED:
+    case STREAM_MOVED:
     case STREAM_FREE:
     case STREAM_CLOSED:
     case STREAM_STATES:

@@ -319,6 +319,8 @@ on_answer(void *arg, const struct sql_result *result)
     struct slot_job *s = arg;
     struct job_live *l = s->live;
 
+    if (l->w->finishing)
+        return; /* a successor asks again */
     l->asked = false;
     if (s->step == JOB_WRITTEN)
         written(l->w, s, result);

@@ -63,6 +63,7 @@ from_address(const struct worker *w, const struct conn *c)
         const struct conn *other = &w->conns[i];
 
         if (other->state != STREAM_FREE && other->state != STREAM_CLOSED &&
+                other->state != STREAM_DETACHED && other->state != STREAM_MOVED &&
                 memcmp(other->addr, c->addr, sizeof c->addr) == 0)
             n++;
     }

@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "worker/conn.h"
+#include "worker/sm.h"
 #include "worker/tls.h"
 
 enum {
@@ -103,7 +104,8 @@ out_dirty(struct worker *w, struct conn *c)
 void
 out_add(struct worker *w, struct conn *c, struct str bytes)
 {
-    if (c->state == STREAM_CLOSED || (c->flags & CONN_CLOSE_SENT))
+    if (c->state == STREAM_CLOSED || c->state == STREAM_DETACHED ||
+            c->state == STREAM_MOVED || c->flags & CONN_CLOSE_SENT)
         return;
     queue_add(w, &c->out, bytes);
     if (c->out.bytes > OUT_BYTES_MAX)
@@ -116,10 +118,14 @@ out_add_stanza(struct worker *w, struct conn *c, struct str bytes)
 {
     struct live *l = live_of(w, c);
 
+    sm_note_out(w, c, bytes);
+    proc_count(w->proc, COUNTER_STANZAS_OUT, 1);
+    if (c->state == STREAM_DETACHED)
+        return;
     out_add(w, c, bytes);
+    sm_ask(w, c);
     if (++l->queued > conn_listener(w, c)->max_fsm_queue)
         l->flags |= LIVE_SLOW;
-    proc_count(w->proc, COUNTER_STANZAS_OUT, 1);
 }
 
 void

@@ -377,7 +377,8 @@ session_on_present(struct worker *w, struct conn *c, const struct ipc_route_pres
     struct jid own = conn_jid(c);
     struct event e = { .w = w, .c = c, .was_available = m->was_available };
 
-    if (m->serial != c->presence_serial || c->state != STREAM_OPEN)
+    if (m->serial != c->presence_serial ||
+            (c->state != STREAM_OPEN && c->state != STREAM_DETACHED))
         return; /* a later change is under way; its answer will say it all */
     if (m->serial == c->presence_done)
         return;

@@ -20,6 +20,7 @@
 #include "worker/recover.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
+#include "worker/sm.h"
 #include "worker/tick.h"
 #include "worker/tls.h"
 #include "xmpp/ns.h"
@@ -113,7 +114,8 @@ on_route_sync(void *ctx, ipc_addr from, const void *msg, int *fd)
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
-        if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT)
+        if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT ||
+                c->state == STREAM_DETACHED)
             session_resync(w, c);
     }
     outbox_send(w, from, IPC_ROUTE_SYNCED, msg);
@@ -158,6 +160,37 @@ on_fanout(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)fd;
     fanout_on_frame(self(ctx), msg);
+}
+
+static void
+on_sm_resume(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    sm_on_resume(self(ctx), msg);
+}
+
+static void
+on_sm_session(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    const struct ipc_sm_session *m = msg;
+
+    (void)from, (void)fd;
+    if (!m->found || m->token.n == SM_TOKEN)
+        sm_on_session(self(ctx), m);
+}
+
+static void
+on_sm_item(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    sm_on_item(self(ctx), msg);
+}
+
+static void
+on_sm_end(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    sm_on_end(self(ctx), msg);
 }
 
 static void
@@ -325,6 +358,10 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SESSION_END] = on_session_end,
     [IPC_DELIVER] = on_deliver,
     [IPC_FANOUT] = on_fanout,
+    [IPC_SM_RESUME] = on_sm_resume,
+    [IPC_SM_SESSION] = on_sm_session,
+    [IPC_SM_ITEM] = on_sm_item,
+    [IPC_SM_END] = on_sm_end,
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,
     [IPC_SQL_REPLY] = on_sql_reply,
@@ -350,7 +387,7 @@ on_drained(void *arg)
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
-        if (c->state != STREAM_FREE && c->state != STREAM_CLOSED)
+        if (live_of(w, c)->fd >= 0)
             shaper_pause(w, c, 0);
     }
     shaper_rearm(w);
@@ -597,9 +634,10 @@ worker_finish(struct proc *p)
     conn_reap(w);
     tls_contexts_free(w);
     xml_pool_free(&w->pool);
+    w->finishing = true;
+    sql_client_free(&w->sql);
     jobs_free(w);
     accounts_free(w);
-    sql_client_free(&w->sql);
     iq_free(w);
     modules_unload(w);
     for (unsigned i = 0; w->fanout && i < w->proc->n_workers; i++)

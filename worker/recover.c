@@ -31,6 +31,7 @@
 #include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
+#include "worker/sm.h"
 #include "worker/tls.h"
 
 #if defined(__linux__)
@@ -150,6 +151,7 @@ can_go_on(const struct conn *c)
     case STREAM_FEATURES:
     case STREAM_BIND:
     case STREAM_BIND_WAIT:
+    case STREAM_SM_WAIT:
     case STREAM_SASL:
     case STREAM_SASL_WAIT:
     case STREAM_OPEN:
@@ -158,6 +160,8 @@ can_go_on(const struct conn *c)
     case STREAM_FREE:
     case STREAM_PROXY:
     case STREAM_TLS:
+    case STREAM_DETACHED:
+    case STREAM_MOVED:
     case STREAM_CLOSED:
     case STREAM_STATES:
         return false;
@@ -221,13 +225,15 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     struct live *l;
     uint32_t dirty, next_dirty;
 
-    if (!c || live_of(w, c)->fd >= 0) {
+    bool gone = !c || c->state == STREAM_DETACHED || c->state == STREAM_MOVED;
+
+    if (gone || live_of(w, c)->fd >= 0) {
         struct ipc_conn release = { .conn = conn };
 
-        if (!c)
+        if (gone)
             shutdown(fd, SHUT_RDWR);
         close(fd);
-        if (!c)
+        if (gone)
             outbox_send(
                     w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &release);
         return;
@@ -276,6 +282,12 @@ recover_end(struct worker *w)
 
         if (c->state == STREAM_FREE) {
             conn_record_free(w, c);
+        } else if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
+            live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
+            kept++;
+        } else if (live_of(w, c)->fd < 0 && sm_can_wait(c)) {
+            conn_close(w, c, "its socket was lost with the worker process");
+            lost++;
         } else if (live_of(w, c)->fd < 0 && !(live_of(w, c)->flags & LIVE_DEAD)) {
             conn_forget(w, c);
             lost++;

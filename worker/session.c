@@ -14,6 +14,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/sm.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/traits.h"
@@ -279,11 +280,16 @@ session_on_stanza(struct worker *w, struct conn *c, struct xml_el *el)
     enum stanza_kind kind = stanza_kind(el);
     uint8_t type = 0;
 
+    if (kind == STANZA_OTHER && str_eq(el->ns, STR(NS_SM))) {
+        sm_on_element(w, c, el);
+        return;
+    }
     if (kind == STANZA_OTHER) {
         stream_fail(w, c, STREAM_ERROR_UNSUPPORTED_STANZA_TYPE, NULL);
         return;
     }
     proc_count(w->proc, COUNTER_STANZAS_IN, 1);
+    sm_count_in(w, c);
     if (!from_is_own(c, el)) {
         stream_fail(w, c, STREAM_ERROR_INVALID_FROM, NULL);
         return;
@@ -324,6 +330,7 @@ session_end(struct worker *w, struct conn *c)
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");
+    sm_give_back(w, c);
     account_leave(w, c);
 }
 
@@ -349,4 +356,11 @@ session_resync(struct worker *w, struct conn *c)
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
+}
+
+void
+session_rebind(struct worker *w, struct conn *c)
+{
+    SET(w, c->presence_serial, c->presence_serial + 1 ? c->presence_serial + 1 : 1);
+    session_resync(w, c);
 }

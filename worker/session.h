@@ -25,6 +25,9 @@ void session_on_present(
 /* Tells a new router what it must know of a session, or of a request to bind. */
 void session_resync(struct worker *w, struct conn *c);
 
+/* The session has another connection now: the router hears of it. */
+void session_rebind(struct worker *w, struct conn *c);
+
 /* worker/presence.c: presence of a session to everybody (no `to`), and to somebody. */
 void presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el);
 void presence_directed(

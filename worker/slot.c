@@ -47,6 +47,9 @@ conn_mark(struct slab *slab, const struct conn *c)
         slab_mark(slab, d);
     for (unsigned i = 0; i < CONN_KEPT; i++)
         slab_mark(slab, c->kept[i]);
+    slab_mark(slab, c->sm);
+    for (const struct sm_item *i = c->sm ? c->sm->first : NULL; i; i = i->next)
+        slab_mark(slab, i);
 }
 
 static void

@@ -82,6 +82,30 @@ struct kept {
     char bytes[];
 };
 
+/* Stream management (XEP-0198): a stanza that the client has not acknowledged yet. */
+struct sm_item {
+    struct sm_item *next;
+    uint64_t at_us; /* wall clock */
+    uint32_t n;
+    char bytes[];
+};
+
+enum {
+    SM_TOKEN = 24 /* characters */
+};
+struct sm {
+    uint32_t in;       /* stanzas of the client that were handled, modulo 2^32 */
+    uint32_t out;      /* stanzas given to it, */
+    uint32_t acked;    /* of them acknowledged, */
+    uint32_t asked;    /* and `out` when we last asked for that */
+    uint32_t n, bytes; /* in the queue */
+    struct sm_item *first, *last;
+    uint32_t max_s;       /* may wait so long for its client; 0: cannot be resumed */
+    uint64_t until_us;    /* detached: until then; moved: forwards until then */
+    uint64_t moved_to;    /* another connection, perhaps of another worker */
+    char token[SM_TOKEN]; /* what the client must know to resume it */
+};
+
 /* One client connection. */
 struct conn {
     uint32_t generation; /* of the id; goes up with each use of the record */
@@ -116,6 +140,7 @@ struct conn {
     uint32_t n_directed;
     struct directed *directed;
     uint16_t route_flags; /* the client's own part of enum route_flag */
+    struct sm *sm;        /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
 };
 

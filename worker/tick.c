@@ -13,6 +13,7 @@
 #include "worker/in.h"
 #include "worker/outbox.h"
 #include "worker/session.h"
+#include "worker/sm.h"
 
 enum {
     TICK_MS = 1000,
@@ -35,6 +36,10 @@ on_deadline(struct worker *w, struct conn *c)
     }
     log_info(conn_ctx(w, c), "timeout in state %s",
             stream_state_name((enum stream_state)c->state));
+    if (sm_can_wait(c)) {
+        conn_close(w, c, "the client is silent");
+        return;
+    }
     worker_begin(w, c);
     stream_fail(w, c, STREAM_ERROR_CONNECTION_TIMEOUT, NULL);
     worker_commit(w);
@@ -96,6 +101,10 @@ on_tick(struct loop_timer *t)
         if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
             continue;
         l = live_of(w, c);
+        if (c->sm)
+            sm_tick(w, c);
+        if (l->fd < 0 || l->flags & LIVE_DEAD)
+            continue;
         if (l->deadline_s && w->now_s >= l->deadline_s) {
             on_deadline(w, c);
         } else if (l->out_deadline_s && w->now_s >= l->out_deadline_s) {

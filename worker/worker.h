@@ -52,6 +52,7 @@ struct live {
     uint32_t
             out_deadline_s; /* when the client must have read something; 0: no output */
     uint32_t answer_s;      /* when another process must have answered; 0: none asked */
+    uint32_t ack_s;         /* when the client must have acknowledged; 0: not asked */
     uint32_t last_rx_s;
     uint32_t queued;    /* stanzas that wait to be sent */
     uint32_t resume_ms; /* paused: until then (lower 32 bits of the loop's clock) */
@@ -121,7 +122,7 @@ struct worker {
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
-    bool accept_paused, blocked, stopping;
+    bool accept_paused, blocked, stopping, finishing;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */

@@ -1,0 +1,442 @@
+"""Stream management: XEP-0198, 1.6"""
+import os
+import re
+import signal
+import time
+
+import pytest
+
+from harness import wait, xml
+
+SM = "urn:xmpp:sm:3"
+MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}}
+
+
+@pytest.fixture(scope="module")
+def sm_server(session_maker):
+    return session_maker(config={"modules": MODULES})
+
+
+@pytest.fixture
+def server(sm_server):
+    sm_server.new_test()
+    yield sm_server
+    sm_server.new_test()
+
+
+def enable(stream, attributes="resume='true'"):
+    """The id of the session."""
+    stream.send(f"<enable xmlns='{SM}' {attributes}/>")
+    enabled = next_nonza(stream, "enabled")
+    return enabled.get("id")
+
+
+def next_nonza(stream, name, skip=("r",)):
+    while True:
+        el = stream.next()
+        local = el.tag.rpartition("}")[2]
+        if local in skip:
+            continue
+        assert local == name, xml.show(el)
+        return el
+
+
+def next_stanza(stream):
+    """The next one that is not a request for an acknowledgement."""
+    while True:
+        el = stream.next()
+        if el.tag != f"{{{SM}}}r":
+            return el
+
+
+def body(el):
+    return el.find("{jabber:client}body").text
+
+
+def ask_h(stream):
+    stream.send(f"<r xmlns='{SM}'/>")
+    return int(next_nonza(stream, "a").get("h"))
+
+
+def resume(server, name, previd, h, worker=None, host=None):
+    """A new connection that asks for the session, and the answer."""
+    s = server.stream(name, worker=worker).login(until="features")
+    s.send(f"<resume xmlns='{SM}' previd='{previd}' h='{h}'/>")
+    return s, s.next()
+
+
+def say(a, b, *texts):
+    for text in texts:
+        a.send(f"<message to='{b.full}' type='chat'><body>{text}</body></message>")
+
+
+def pids(server):
+    return [p["pid"] for p in server.processes("worker")]
+
+
+def kill_workers(server):
+    before = pids(server)
+    for pid in before:
+        os.kill(pid, signal.SIGKILL)
+    wait.until(lambda: all(p and p not in before for p in pids(server))
+               and server.ctl_status("status")[0] == 0, "other workers", 60)
+
+
+def test_feature(server):
+    """3: after authentication only"""
+    juliet = server.stream().login(until="tls")
+    assert juliet.features.find(f"{{{SM}}}sm") is None
+    juliet.authenticate().open()
+    assert juliet.features.find(f"{{{SM}}}sm") is not None
+
+
+def test_enable_before_bind(server):
+    """3: unexpected-request"""
+    juliet = server.stream().login(until="features")
+    juliet.send(f"<enable xmlns='{SM}'/>")
+    juliet.expect(f"<failed xmlns='{SM}'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
+    juliet.bind()
+    juliet.ping()
+
+
+def test_enable_twice(server):
+    """3: unexpected-request"""
+    juliet = server.stream().login()
+    enable(juliet)
+    juliet.send(f"<enable xmlns='{SM}'/>")
+    juliet.expect(f"<failed xmlns='{SM}'><unexpected-request xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/></failed>")
+
+
+def test_no_resumption_unless_asked_for(server):
+    """3: resume is absent"""
+    juliet = server.stream().login()
+    assert enable(juliet, "") is None
+
+
+def test_max_is_bounded(server):
+    """3: what the client prefers, within what the server allows"""
+    juliet = server.stream().login()
+    juliet.send(f"<enable xmlns='{SM}' resume='1' max='99999'/>")
+    assert juliet.next().get("max") == "300"
+    romeo = server.stream("romeo").login()
+    romeo.send(f"<enable xmlns='{SM}' resume='1' max='20'/>")
+    assert romeo.next().get("max") == "20"
+
+
+def test_the_server_counts(server):
+    """4: stanzas, nothing else, from <enable/> on"""
+    juliet = server.stream().login(until="online")
+    juliet.ping()
+    enable(juliet)
+    assert ask_h(juliet) == 0
+    juliet.ping()
+    juliet.send("<presence/>")
+    juliet.send("<message to='not a jid/'><body/></message>")
+    juliet.send(f"<a xmlns='{SM}' h='1'/>")
+    for _ in range(3):
+        next_stanza(juliet)
+        break
+    juliet.send(f"<r xmlns='{SM}'/>")
+    while True:
+        el = juliet.next()
+        if el.tag == f"{{{SM}}}a":
+            break
+    assert el.get("h") == "3"
+
+
+def test_the_server_asks(server):
+    """4: soon after a stanza, and does not ask again and again"""
+    juliet = server.stream().login(until="online")
+    enable(juliet)
+    romeo = server.stream("romeo").login()
+    say(romeo, juliet, "1")
+    assert body(juliet.next()) == "1"
+    assert juliet.next().tag == f"{{{SM}}}r"
+    juliet.send(f"<a xmlns='{SM}' h='1'/>")
+    juliet.ping()
+
+
+def test_acknowledging_too_much(server):
+    """4: undefined-condition with handled-count-too-high"""
+    juliet = server.stream().login()
+    enable(juliet)
+    juliet.send(f"<a xmlns='{SM}' h='1'/>")
+    el = juliet.next()
+    assert el.tag == "{http://etherx.jabber.org/streams}error", xml.show(el)
+    too_high = el.find(f"{{{SM}}}handled-count-too-high")
+    assert too_high.get("h") == "1" and too_high.get("send-count") == "0"
+    juliet.expect_closed()
+
+
+@pytest.mark.parametrize("h", ["", "x", "-1", "4294967296", None])
+def test_bad_acknowledgements(server, h):
+    juliet = server.stream().login()
+    enable(juliet)
+    juliet.send(f"<a xmlns='{SM}'{'' if h is None else f' h={chr(39)}{h}{chr(39)}'}/>")
+    juliet.expect_error("bad-format")
+
+
+@pytest.mark.parametrize("how", ["abort", "reset"])
+@pytest.mark.parametrize("worker", [0, 1])
+def test_resume(server, how, worker):
+    """5: nothing is lost, nothing comes twice, in whichever worker"""
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    say(romeo, juliet, "1", "2", "3")
+    assert [body(next_stanza(juliet)) for _ in range(3)] == ["1", "2", "3"]
+    getattr(juliet, how)()
+    say(romeo, juliet, "4", "5")
+    romeo.ping()
+    again, answer = resume(server, "juliet", previd, 2, worker=worker)
+    assert answer.tag == f"{{{SM}}}resumed" and answer.get("previd") == previd
+    assert answer.get("h") == "0"
+    assert [body(next_stanza(again)) for _ in range(3)] == ["3", "4", "5"]
+    say(romeo, juliet, "6")
+    assert body(next_stanza(again)) == "6"
+    again.send(f"<message to='{romeo.full}'><body>back</body></message>")
+    got = next_stanza(romeo)
+    assert got.get("from") == juliet.full and body(got) == "back"
+    again.send(f"<a xmlns='{SM}' h='6'/>")
+    assert ask_h(again) == 1
+
+
+def test_the_session_stays_available(server):
+    """5: nobody is told anything"""
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    other = server.stream("juliet", resource="other").login()
+    other.presence()
+    other.expect_any_order(f"<presence from='{other.full}'/>", f"<presence from='{juliet.full}'/>")
+    juliet.expect(f"<presence from='{other.full}'/>")
+    previd = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    other.expect_nothing()
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    other.ping()
+    again.send("<presence><show>away</show></presence>")
+    other.expect(f"<presence from='{juliet.full}'><show>away</show></presence>")
+    assert next_stanza(again).find("{jabber:client}show").text == "away"
+
+
+def test_resume_while_the_connection_is_there(server):
+    """5: the server may not have noticed the loss"""
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    say(romeo, juliet, "1")
+    assert body(next_stanza(juliet)) == "1"
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    assert body(next_stanza(again)) == "1"
+    juliet.expect_closed(footer=False)
+
+
+def test_resume_again_and_again(server):
+    """5: from one connection to the next"""
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    s, handled = juliet, 0
+    for i in range(6):
+        s.abort()
+        say(romeo, juliet, str(i))
+        s, answer = resume(server, "juliet", previd, handled, worker=i % 2)
+        assert answer.tag == f"{{{SM}}}resumed", i
+        assert body(next_stanza(s)) == str(i)
+        handled += 1
+        previd = answer.get("previd")
+    s.ping()
+
+
+@pytest.mark.parametrize("previd", ["", "x", "0" * 40, "'\"&lt;", "f" * 16 + "a" * 24])
+def test_unknown_sessions(server, previd):
+    """5: item-not-found, and one may bind"""
+    s, answer = resume(server, "juliet", previd.replace("'", "").replace('"', ""), 0)
+    assert answer.tag == f"{{{SM}}}failed"
+    assert answer[0].tag == "{urn:ietf:params:xml:ns:xmpp-stanzas}item-not-found"
+    s.bind()
+    s.ping()
+
+
+def test_somebody_else_s_session(server):
+    """5: item-not-found"""
+    juliet = server.stream().login(until="online")
+    previd = enable(juliet)
+    s, answer = resume(server, "romeo", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+    juliet.ping()
+
+
+def test_a_wrong_token(server):
+    """The id cannot be guessed from the number of a connection"""
+    juliet = server.stream().login(until="online")
+    previd = enable(juliet)
+    s, answer = resume(server, "juliet", previd[:-1] + ("a" if previd[-1] != "a" else "b"), 0)
+    assert answer.tag == f"{{{SM}}}failed"
+    juliet.ping()
+
+
+def test_a_closed_stream_cannot_be_resumed(server):
+    """5: </stream:stream> ends the session"""
+    juliet = server.stream().login(until="online")
+    previd = enable(juliet)
+    juliet.close()
+    s, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+
+
+def test_resuming_with_too_high_a_count(server):
+    """5: refused, with the server's count"""
+    juliet = server.stream().login(until="online")
+    previd = enable(juliet)
+    juliet.ping()
+    juliet.abort()
+    s, answer = resume(server, "juliet", previd, 5)
+    assert answer.tag == f"{{{SM}}}failed" and answer.get("h") == "1"
+
+
+def test_the_time_is_over(make_server):
+    """5: the session ends, others are told, what waited is returned"""
+    server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"resume_timeout": 1}}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    other = server.stream("juliet", resource="other").login()
+    other.presence(priority=-1)
+    other.expect_any_order(f"<presence from='{other.full}'/>", f"<presence from='{juliet.full}'/>")
+    juliet.expect(f"<presence from='{other.full}'/>")
+    previd = enable(juliet)
+    juliet.abort()
+    romeo.send(f"<message to='{juliet.full}' type='chat' id='m'><body>?</body></message>")
+    romeo.expect("<message type='error' id='m'><error><service-unavailable/></error></message>")
+    other.expect(f"<presence from='{juliet.full}' type='unavailable'/>")
+    s, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+
+
+def test_what_waited_goes_to_another_resource(make_server):
+    """RFC 6121, 8.5.3: as if the session had not been there; with the time when it was sent"""
+    server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"resume_timeout": 1}}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    enable(juliet)
+    juliet.abort()
+    say(romeo, juliet, "1", "2")
+    other = server.stream("juliet", resource="other").login()
+    other.presence()
+    got = [other.next() for _ in range(5)]
+    messages = [el for el in got if el.tag == "{jabber:client}message"]
+    assert [body(el) for el in messages] == ["1", "2"]
+    assert all(el.find("{urn:xmpp:delay}delay") is not None for el in messages)
+    other.ping()
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_workers_are_killed_while_the_session_waits(make_server, worker):
+    """It is in the slot"""
+    server = make_server(config={"modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    say(romeo, juliet, "1")
+    assert body(next_stanza(juliet)) == "1"
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    kill_workers(server)
+    say(romeo, juliet, "2")
+    romeo.ping()
+    kill_workers(server)
+    again, answer = resume(server, "juliet", previd, 0, worker=worker)
+    assert answer.tag == f"{{{SM}}}resumed"
+    assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
+    kill_workers(server)
+    say(romeo, juliet, "3")
+    assert body(next_stanza(again)) == "3"
+    assert ask_h(again) == 0
+
+
+def test_tls_1_2_resumes_after_a_kill(make_server):
+    """Its connection dies with the worker; the session does not"""
+    server = make_server(config={"modules": MODULES, "tls_takeover": False})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    enable(romeo)
+    kill_workers(server)
+    juliet.abort()
+    wait.until(lambda: server.log().count("waits for") >= 2, "the sessions to wait")
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    again.ping()
+
+
+def test_a_router_that_is_killed_hears_of_it(make_server):
+    """ROUTE_SYNC names waiting sessions, too"""
+    server = make_server(config={"modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    old = server.processes("router")[0]["pid"]
+    os.kill(old, signal.SIGKILL)
+    wait.until(lambda: server.processes("router")[0]["pid"] not in (0, None, old)
+               and server.ctl_status("status")[0] == 0, "another router")
+    wait.until(lambda: "removed that no worker" not in server.log()
+               and juliet.full in server.ctl("connected_users"), "the session to be known")
+    say(romeo, juliet, "1")
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    assert body(next_stanza(again)) == "1"
+
+
+def test_too_many_unacknowledged(make_server):
+    """max_ack_queue"""
+    server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"max_ack_queue": 10}}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    enable(juliet)
+    say(romeo, juliet, *map(str, range(12)))
+    for _ in range(12):
+        next_stanza(juliet)
+    while True:
+        el = juliet.next()
+        if el.tag == "{http://etherx.jabber.org/streams}error":
+            break
+    assert el.find("{urn:ietf:params:xml:ns:xmpp-streams}policy-violation") is not None
+
+
+def test_no_answer_to_a_request(make_server):
+    """ack_timeout: the connection is given up, the session waits"""
+    server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"ack_timeout": 1}}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    say(romeo, juliet, "1")
+    assert body(next_stanza(juliet)) == "1"
+    assert juliet.next().tag == f"{{{SM}}}r"
+    juliet.expect_closed(footer=False)
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    assert body(next_stanza(again)) == "1"
+
+
+def test_kicked_while_waiting(server):
+    """The administrator ends it"""
+    juliet = server.stream().login(until="online")
+    previd = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    server.ctl("kick_user", juliet.user, juliet.host)
+    wait.until(lambda: juliet.full not in server.ctl("connected_users"), "it to be gone")
+    s, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+
+
+def test_nothing_leaks(make_server):
+    """Sessions that came, moved and went leave no memory in the slot"""
+    server = make_server(workers=2, config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"resume_timeout": 1}}})
+
+    def used():
+        text = "".join(server.ctl("memory", "worker", str(i)) for i in range(0))
+        return text
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    for i in range(10):
+        juliet.abort()
+        juliet, answer = resume(server, "juliet", previd, 0, worker=i % 2)
+        previd = answer.get("previd")
+    juliet.close()
+    romeo.ping()
+    wait.until(lambda: server.ctl("connected_users_number") == "1", "juliet to be gone")

@@ -7,13 +7,17 @@
 # README.md has the names of the packages.
 #
 # A word with a slash, command/package, is satisfied by the command, wherever it is from.
+#
+# Some packages bring servers that we run ourselves, in folders of our own. Installing them
+# starts none, now or at the next boot; those that were there before stay as they are.
 set -eu
 
 build="gcc libc6-dev make pkg-config libssl-dev libexpat1-dev libidn-dev libyaml-dev libpq-dev
     libsqlite3-dev libseccomp-dev openssl"
 test="clang libclang-rt-dev llvm/llvm libcmocka-dev postgresql python3 python3-pytest
     python3-slixmpp python3-cryptography python3-openssl python3-yaml python3-psycopg2
-    profanity tmux node/nodejs npm/npm git ca-certificates"
+    profanity tmux node/nodejs npm/npm git ca-certificates
+    ejabberd erlang-p1-pgsql prosody lua-unbound"
 lint="clang-tidy clang-format cppcheck mandoc"
 
 want=
@@ -53,8 +57,27 @@ fi
 echo "deps: installing$missing"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+made=
+trap 'rm -f "$log" $made' EXIT
+trap 'exit 1' HUP INT TERM
+if [ ! -e $policy ]; then
+    made=$policy
+    printf '#!/bin/sh\n# of scripts/deps.sh, which removes it\nexit 101\n' >$policy
+    chmod 755 $policy
+fi
+asleep=
+for s in ejabberd prosody epmd; do
+    [ -e /lib/systemd/system/$s.service ] || asleep="$asleep $s"
+done
 # Lists may be absent or stale: try with what is there, then fetch them once.
 if ! $install >"$log" 2>&1; then
     { apt-get update && $install; } >"$log" 2>&1 || { tail -20 "$log" >&2; exit 1; }
 fi
+for s in $asleep; do
+    if [ -e "/etc/init.d/$s" ]; then
+        update-rc.d "$s" disable
+    elif command -v systemctl >/dev/null; then
+        systemctl disable "$s.service" "$s.socket"
+    fi >"$log" 2>&1 || { cat "$log"; echo "deps: $s will start at the next boot"; } >&2
+done

@@ -113,6 +113,8 @@ def pytest_runtest_makereport(item, call):
             if s is item.funcargs.get("server") or s is item.funcargs.get("any_server") \
                     or s in getattr(item.funcargs.get("make_server"), "servers", []):
                 report.sections.append((f"log of {s.base}", s.log_tail(40)))
+        for s in getattr(item.funcargs.get("chain"), "servers", []):
+            report.sections.append((f"log of {s.base}", s.log_tail(40)))
 
 
 def pytest_report_header(config):

@@ -77,6 +77,8 @@ sql_db_on_read(struct sql_db *db, struct sql_req *req)
 {
     list_del(&req->node);
     answer(db, req);
+    /* Reads are answered one after the other: so much memory takes one, not all. */
+    arena_reset(&db->group_arena);
 }
 
 void

@@ -496,11 +496,16 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
     c->failed = NULL;
     if (writes)
         rc = step_once(c->begin);
-    for (struct list *at = group->next; at != group && rc == SQLITE_OK; at = at->next) {
-        struct sql_req *req = list_entry(at, struct sql_req, node);
+    list_for_safe(node, group)
+    {
+        struct sql_req *req = list_entry(node, struct sql_req, node);
 
         req->result = (struct sql_result){ .status = SQL_OK };
         rc = writes ? run_write(c, req) : run_read(c, req);
+        if (rc != SQLITE_OK)
+            break;
+        if (!writes)
+            sql_db_on_read(c->db, req);
     }
     c->limit_at_ms = 0;
     if (writes && rc == SQLITE_OK)

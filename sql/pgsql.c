@@ -76,12 +76,18 @@ pg_script(struct sql_conn *c, const char *text, sql_script_fn fn, void *arg)
         sql_db_on_lost(c->db, PQerrorMessage(c->pg));
 }
 
+/*
+ * A plan is kept for long, and made while a table may still be empty: then reading all
+ * of it looks best. Our statements have an index, or cannot use one; for those that
+ * cannot the planner's displeasure is so great that it would compile them.
+ */
 static void
 pg_limit(struct sql_conn *c, uint64_t ms, sql_script_fn fn, void *arg)
 {
-    char text[64];
+    char text[128];
 
-    snprintf(text, sizeof text, "SET statement_timeout = %llu",
+    snprintf(text, sizeof text,
+            "SET enable_seqscan = off; SET jit = off; SET statement_timeout = %llu",
             (unsigned long long)(ms > INT32_MAX ? INT32_MAX : ms));
     pg_script(c, text, fn, arg);
 }

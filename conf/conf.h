@@ -166,6 +166,7 @@ struct conf_module {
     struct str name;
     const struct conf_node *options; /* a map, may be empty, never NULL */
     const struct conf_option *def;   /* its row in modules.def */
+    struct conf_module_rule *rules;  /* what access options say in place of a name */
 };
 
 struct conf_host {
@@ -387,6 +388,9 @@ uint64_t conf_module_number(const struct conf_module *m, const char *option);
 uint64_t conf_module_time_ms(const struct conf_module *m, const char *option);
 struct str conf_module_text(const struct conf_module *m, const char *option);
 const struct conf_node *conf_module_node(
+        const struct conf_module *m, const char *option);
+struct conf_access conf_module_access(const struct conf_module *m, const char *option);
+struct conf_shaper_access conf_module_shaper(
         const struct conf_module *m, const char *option);
 
 /*

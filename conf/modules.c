@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "conf/acl.h"
 #include "conf/bind.h"
 
 #define SECTION_KINDS \
@@ -65,6 +66,9 @@ check_options(struct conf_binder *b, const struct conf_option *section,
         if (o) {
             if (conf_value(b, o, buf_c(&where), c, NULL) < 0)
                 r = -EINVAL;
+            else if (section->effect && !o->effect)
+                conf_say(b, CONF_WARNING, c->key->pos, NULL, "%s%s has no effect yet",
+                        buf_c(&where), o->name);
             continue;
         }
         conf_guess_init(&g, c->key->text);
@@ -155,6 +159,41 @@ cmp_modules(const void *a, const void *b)
             ((const struct conf_module *)b)->name);
 }
 
+/* Rules that are written where their name could stand; they have been checked. */
+struct conf_module_rule {
+    struct conf_module_rule *next;
+    const struct conf_option *option;
+    const struct conf_rule *rule;
+};
+
+static bool
+is_access(const struct conf_option *o)
+{
+    return o->row == CONF_ROW_OPTION &&
+           (o->type == CONF_T_ACCESS || o->type == CONF_T_SHAPER_ACCESS);
+}
+
+static void
+bind_rules(struct conf_binder *b, struct conf_module *m)
+{
+    const struct conf_option *o = NULL;
+
+    m->rules = NULL;
+    while ((o = conf_section_next(&conf_modules, m->def, o))) {
+        const struct conf_node *node =
+                is_access(o) ? conf_module_node(m, o->name) : NULL;
+        struct conf_module_rule *rule;
+
+        if (!node || node->kind == CONF_SCALAR)
+            continue;
+        rule = arena_new(b->arena, struct conf_module_rule);
+        rule->option = o;
+        rule->next = m->rules;
+        m->rules = rule;
+        conf_rule_inline(b, o->type, "", o->name, node, &rule->rule);
+    }
+}
+
 int
 conf_bind_modules(
         struct conf_binder *b, struct conf_host *host, const struct conf_node *map)
@@ -170,10 +209,12 @@ conf_bind_modules(
         const struct conf_option *s =
                 conf_table_find(&conf_modules, c->key->text, 1u << CONF_ROW_SECTION);
 
-        if (s && !conf_module_in(host, s))
-            host->modules[host->n_modules++] = (struct conf_module){
-                .name = str_from(s->name), .options = c, .def = s
-            };
+        if (!s || conf_module_in(host, s))
+            continue;
+        host->modules[host->n_modules] = (struct conf_module){
+            .name = str_from(s->name), .options = c, .def = s
+        };
+        bind_rules(b, &host->modules[host->n_modules++]);
     }
     qsort(host->modules, host->n_modules, sizeof *host->modules, cmp_modules);
     return 0;
@@ -271,6 +312,7 @@ conf_personalise_modules(struct conf_binder *b, struct conf_host *host)
                     "the options of all hosts together are too many");
             return -EINVAL;
         }
+        bind_rules(b, &own[i]);
     }
     if (own)
         host->modules = own;
@@ -387,4 +429,43 @@ conf_module_text(const struct conf_module *m, const char *option)
     if (node)
         return node->kind == CONF_SCALAR ? node->text : STR_NULL;
     return str_from(o->deflt);
+}
+
+/* The name in force, or the rule in its place. */
+static struct str
+access_name(const struct conf_module *m, const char *option,
+        const struct conf_rule **ret_rule, struct conf_pos *ret_pos)
+{
+    const struct conf_option *o =
+            conf_section_find(&conf_modules, m->def, str_from(option));
+    const struct conf_node *node = conf_module_node(m, option);
+
+    assert(o && is_access(o));
+    if (node)
+        *ret_pos = node->pos;
+    for (const struct conf_module_rule *r = m->rules; r; r = r->next) {
+        if (r->option != o)
+            continue;
+        *ret_rule = r->rule;
+        return STR_NULL;
+    }
+    return node ? node->text : str_from(o->deflt);
+}
+
+struct conf_access
+conf_module_access(const struct conf_module *m, const char *option)
+{
+    struct conf_access access = { 0 };
+
+    access.name = access_name(m, option, &access.rule, &access.pos);
+    return access;
+}
+
+struct conf_shaper_access
+conf_module_shaper(const struct conf_module *m, const char *option)
+{
+    struct conf_shaper_access shaper = { 0 };
+
+    shaper.name = access_name(m, option, &shaper.rule, &shaper.pos);
+    return shaper;
 }

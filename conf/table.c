@@ -50,6 +50,9 @@ static const struct conf_option modules[] = {
 #define MOPT(name, t, w, d, sec)                                                   \
     ROW(OPTION, name, .type = CONF_T_##t, .words = w, .deflt = d, .secret = (sec), \
             .effect = true, NOWHERE)
+#define MOPT_NO(name, t, w, d, sec)                                                \
+    ROW(OPTION, name, .type = CONF_T_##t, .words = w, .deflt = d, .secret = (sec), \
+            .effect = false, NOWHERE)
 #define MDEP(name)            ROW(DEP, name, .effect = true)
 #define CONTRIB(name)         ROW(CONTRIB, name, .effect = false)
 #define REMOVED(name, advice) ROW(REMOVED, name, .words = advice)

@@ -298,6 +298,49 @@ test_host_config(void **state)
 }
 
 static void
+test_access_of_modules(void **state)
+{
+    struct conf *conf = load(
+            H "acl: {admin: {user: root}}\n"
+              "access_rules: {x: {allow: admin}}\n"
+              "modules:\n"
+              "  mod_mam: {access_preferences: x}\n"
+              "  mod_muc: {host: 'm.@HOST@', access: [deny: {user: eve}, allow: all]}\n"
+              "  mod_offline: {access_max_user_messages: {5: admin, 2: all}}\n");
+    static const struct {
+        const char *user;
+        bool prefs, muc, create;
+        unsigned offline;
+    } users[] = {
+        { "root", true, true, true, 5 },
+        { "eve", false, false, true, 2 },
+        { "bob", false, true, true, 2 },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(users) * conf->n_hosts; i++) {
+        const struct conf_host *host = &conf->hosts[i % conf->n_hosts];
+        const struct conf_module *mam = conf_module_find(host, STR("mod_mam")),
+                                 *muc = conf_module_find(host, STR("mod_muc")),
+                                 *off = conf_module_find(host, STR("mod_offline"));
+        struct conf_access prefs = conf_module_access(mam, "access_preferences"),
+                           access = conf_module_access(muc, "access"),
+                           create = conf_module_access(muc, "access_create");
+        struct conf_shaper_access most =
+                conf_module_shaper(off, "access_max_user_messages");
+        struct conf_subject who = { .user = str_from(users[i / conf->n_hosts].user),
+            .server = host->name };
+
+        if (conf_access_allows(host, &prefs, &who) != users[i / 2].prefs ||
+                conf_access_allows(host, &access, &who) != users[i / 2].muc ||
+                conf_access_allows(host, &create, &who) != users[i / 2].create ||
+                conf_shaper_pick(host, &most, &who).number != users[i / 2].offline)
+            fail_msg("%s at %.*s", users[i / 2].user, STR_ARG(host->name));
+    }
+    conf_free(&conf);
+}
+
+static void
 test_macros_and_keywords(void **state)
 {
     struct conf *conf =
@@ -754,6 +797,7 @@ main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_listeners),
         cmocka_unit_test(test_host_config),
+        cmocka_unit_test(test_access_of_modules),
         cmocka_unit_test(test_macros_and_keywords),
         cmocka_unit_test(test_access),
         cmocka_unit_test(test_shaper_rules),

@@ -1,9 +1,10 @@
 /*
  * contacts.c -- a roster in one piece of memory
  *
- * An item: a header, then JID, name, groups, without padding. Items are in no order and
- * found by walking: a thousand are some microseconds, and only requests that change the
- * roster look for one.
+ * An item: a header, then JID, name, groups, without padding, and of one that asks for
+ * a subscription its request, behind its length. Items are in no order and found by
+ * walking: a thousand are some microseconds, and only requests that change the roster
+ * look for one.
  */
 #include "worker/contacts.h"
 
@@ -13,42 +14,50 @@
 #include "base/mem.h"
 
 struct header {
-    uint32_t change;
-    uint16_t jid_n, name_n, groups_n;
+    uint16_t jid_n, name_n, groups_n, ask_n;
     uint8_t bits;
 };
 
 enum {
-    HEAD = sizeof(uint32_t) + 3 * sizeof(uint16_t) + 1
+    HEAD = 3 * sizeof(uint16_t) + 1,
+    LENGTH = sizeof(uint16_t)
 };
 
-static void
-header_put(char *at, const struct header *h)
+static size_t
+ask_at(const struct header *h)
 {
-    memcpy(at, &h->change, 4);
-    memcpy(at + 4, &h->jid_n, 2);
-    memcpy(at + 6, &h->name_n, 2);
-    memcpy(at + 8, &h->groups_n, 2);
-    at[10] = (char)h->bits;
-}
-
-static struct header
-header_get(const char *at)
-{
-    struct header h;
-
-    memcpy(&h.change, at, 4);
-    memcpy(&h.jid_n, at + 4, 2);
-    memcpy(&h.name_n, at + 6, 2);
-    memcpy(&h.groups_n, at + 8, 2);
-    h.bits = (uint8_t)at[10];
-    return h;
+    return HEAD + (size_t)h->jid_n + h->name_n + h->groups_n;
 }
 
 static size_t
 item_size(const struct header *h)
 {
-    return HEAD + (size_t)h->jid_n + h->name_n + h->groups_n;
+    return ask_at(h) + (h->bits & CONTACT_ASK_IN ? LENGTH + (size_t)h->ask_n : 0);
+}
+
+static void
+header_put(char *at, const struct header *h)
+{
+    memcpy(at, &h->jid_n, LENGTH);
+    memcpy(at + 2, &h->name_n, LENGTH);
+    memcpy(at + 4, &h->groups_n, LENGTH);
+    at[6] = (char)h->bits;
+    if (h->bits & CONTACT_ASK_IN)
+        memcpy(at + ask_at(h), &h->ask_n, LENGTH);
+}
+
+static struct header
+header_get(const char *at)
+{
+    struct header h = { 0 };
+
+    memcpy(&h.jid_n, at, LENGTH);
+    memcpy(&h.name_n, at + 2, LENGTH);
+    memcpy(&h.groups_n, at + 4, LENGTH);
+    h.bits = (uint8_t)at[6];
+    if (h.bits & CONTACT_ASK_IN)
+        memcpy(&h.ask_n, at + ask_at(&h), LENGTH);
+    return h;
 }
 
 void
@@ -73,7 +82,7 @@ contacts_next(const struct contacts *cs, size_t *at, struct contact *ret)
         .jid = { p, h.jid_n },
         .name = { p + h.jid_n, h.name_n },
         .groups = { p + h.jid_n + h.name_n, h.groups_n },
-        .change = h.change,
+        .ask = { h.ask_n ? cs->p + *at + ask_at(&h) + LENGTH : NULL, h.ask_n },
         .bits = h.bits,
     };
     *at += item_size(&h);
@@ -133,27 +142,62 @@ add(char *at, struct str s)
         memcpy(at, s.p, s.n);
 }
 
-void
-contacts_put(struct contacts *cs, const struct contact *c)
+static struct header
+header_of(const struct contact *c)
 {
-    struct str jid = cut(c->jid), name = cut(c->name), groups = cut(c->groups);
-    struct header h = { c->change, (uint16_t)jid.n, (uint16_t)name.n,
-        (uint16_t)groups.n, c->bits };
-    size_t n = item_size(&h);
-    char *item = mem_alloc(n); /* what is given may be a view of what is here */
+    return (struct header){
+        .jid_n = (uint16_t)cut(c->jid).n,
+        .name_n = (uint16_t)cut(c->name).n,
+        .groups_n = (uint16_t)cut(c->groups).n,
+        .ask_n = (uint16_t)(c->bits & CONTACT_ASK_IN ? cut(c->ask).n : 0),
+        .bits = c->bits,
+    };
+}
 
-    header_put(item, &h);
-    add(item + HEAD, jid);
-    add(item + HEAD + jid.n, name);
-    add(item + HEAD + jid.n + name.n, groups);
-    contacts_del(cs, (struct str){ item + HEAD, jid.n });
+static void
+item_put(char *at, const struct header *h, const struct contact *c)
+{
+    header_put(at, h);
+    add(at + HEAD, (struct str){ c->jid.p, h->jid_n });
+    add(at + HEAD + h->jid_n, (struct str){ c->name.p, h->name_n });
+    add(at + HEAD + h->jid_n + h->name_n, (struct str){ c->groups.p, h->groups_n });
+    if (h->bits & CONTACT_ASK_IN)
+        add(at + ask_at(h) + LENGTH, (struct str){ c->ask.p, h->ask_n });
+}
+
+static char *
+make_room(struct contacts *cs, size_t n)
+{
+    char *at;
+
     if (cs->size - cs->n < n) {
         cs->size = cs->size * 2 > cs->n + n ? cs->size * 2 : cs->n + n;
         cs->p = mem_realloc(cs->p, cs->size);
     }
-    memcpy(cs->p + cs->n, item, n);
+    at = cs->p + cs->n;
     cs->n += n;
     cs->count++;
+    return at;
+}
+
+void
+contacts_append(struct contacts *cs, const struct contact *c)
+{
+    struct header h = header_of(c);
+
+    item_put(make_room(cs, item_size(&h)), &h, c);
+}
+
+void
+contacts_put(struct contacts *cs, const struct contact *c)
+{
+    struct header h = header_of(c);
+    size_t n = item_size(&h);
+    char *item = mem_alloc(n); /* what is given may be a view of what is here */
+
+    item_put(item, &h, c);
+    contacts_del(cs, (struct str){ item + HEAD, h.jid_n });
+    memcpy(make_room(cs, n), item, n);
     mem_free_p(item);
 }
 
@@ -166,6 +210,26 @@ contacts_trim(struct contacts *cs)
         cs->p = mem_realloc(cs->p, cs->n);
         cs->size = cs->n;
     }
+}
+
+struct jid
+contact_jid(const struct contact *c)
+{
+    struct str rest = c->jid;
+    struct jid jid = { .domain = STR_NULL };
+    const char *slash = memchr(rest.p, '/', rest.n), *at;
+
+    if (slash) {
+        jid.resource = (struct str){ slash + 1, rest.n - (size_t)(slash + 1 - rest.p) };
+        rest.n = (size_t)(slash - rest.p);
+    }
+    at = memchr(rest.p, '@', rest.n);
+    if (at) {
+        jid.local = (struct str){ rest.p, (size_t)(at - rest.p) };
+        rest = (struct str){ at + 1, rest.n - (size_t)(at + 1 - rest.p) };
+    }
+    jid.domain = rest;
+    return jid;
 }
 
 void

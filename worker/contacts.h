@@ -6,10 +6,11 @@
 #include <stdint.h>
 
 #include "base/str.h"
+#include "xmpp/jid.h"
 
 /*
- * The roster of an account, packed into one piece of memory: about 10 bytes a contact
- * beside its JID, name and groups.
+ * The roster of an account, packed into one piece of memory: 7 bytes a contact beside
+ * its JID, name and groups.
  */
 enum contact_bit {
     CONTACT_TO = 1 << 0,       /* we see its presence */
@@ -17,7 +18,8 @@ enum contact_bit {
     CONTACT_ASK_OUT = 1 << 2,  /* we asked for to */
     CONTACT_ASK_IN = 1 << 3,   /* it asked for from, and waits for an answer */
     CONTACT_APPROVED = 1 << 4, /* pre-approved (RFC 6121, 3.4) */
-    CONTACT_SHARED = 1 << 5    /* of a shared group: not in the roster's tables */
+    CONTACT_SHARED = 1 << 5,   /* of a shared group: not in the roster's tables */
+    CONTACT_LISTED = 1 << 6 /* an item of the roster: a mere request (ASK_IN) is none */
 };
 
 enum {
@@ -28,9 +30,8 @@ struct contact {
     struct str jid; /* prepared */
     struct str name;
     struct str groups; /* packed: contact_group_next() */
-    uint32_t change;   /* of the roster's version (RFC 6121, 2.6): when it was changed
-                          last */
-    uint8_t bits;      /* enum contact_bit */
+    struct str ask; /* with ASK_IN: its request, a serialised presence; may be empty */
+    uint8_t bits;   /* enum contact_bit */
 };
 
 /* { 0 } is an empty one. */
@@ -48,10 +49,15 @@ bool contacts_find(const struct contacts *cs, struct str jid, struct contact *re
 
 /* Adds or replaces; strings are copied. */
 void contacts_put(struct contacts *cs, const struct contact *c);
+/* Adds one that is not there yet, without looking: for many at once. */
+void contacts_append(struct contacts *cs, const struct contact *c);
 bool contacts_del(struct contacts *cs, struct str jid);
 
 /* Gives back what growing has left over. */
 void contacts_trim(struct contacts *cs);
+
+/* Its address, in its parts; views. */
+struct jid contact_jid(const struct contact *c);
 
 /* Groups are a sequence of strings, each behind its length (2 bytes). */
 struct buf;

@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -28,7 +29,7 @@ test_put_find_del(void **state)
     struct buf groups = { 0 };
     struct contact c = { .jid = STR("romeo@example.net"),
         .name = STR("Romeo"),
-        .change = 7,
+        .ask = STR("<presence/>"),
         .bits = CONTACT_TO | CONTACT_ASK_IN };
     struct contact got;
     struct str rest, group;
@@ -42,7 +43,7 @@ test_put_find_del(void **state)
     contacts_put(&cs, &c);
     assert_true(contacts_find(&cs, c.jid, &got));
     assert_str(got.name, "Romeo");
-    assert_int_equal(got.change, 7);
+    assert_str(got.ask, "<presence/>");
     assert_int_equal(got.bits, CONTACT_TO | CONTACT_ASK_IN);
     rest = got.groups;
     assert_true(contact_group_next(&rest, &group));
@@ -55,13 +56,14 @@ test_put_find_del(void **state)
     assert_true(contact_in_group(&got, STR("Lovers")));
     assert_false(contact_in_group(&got, STR("Lover")));
 
-    /* A view of what is there may be put again. */
+    /* A view of what is there may be put again; without a request it keeps none. */
     got.bits = CONTACT_FROM;
     contacts_put(&cs, &got);
     assert_int_equal(cs.count, 1);
     assert_true(contacts_find(&cs, c.jid, &got));
     assert_str(got.name, "Romeo");
     assert_int_equal(got.bits, CONTACT_FROM);
+    assert_int_equal(got.ask.n, 0);
 
     assert_true(contacts_del(&cs, c.jid));
     assert_false(contacts_del(&cs, c.jid));
@@ -86,8 +88,10 @@ test_many(void **state)
     (void)state;
     for (int i = 0; i < N; i++) {
         snprintf(jid, sizeof jid, "user%d@example.net", i);
-        contacts_put(
-                &cs, &(struct contact){ .jid = str_from(jid), .change = (uint32_t)i });
+        contacts_append(&cs, &(struct contact){ .jid = str_from(jid),
+                                     .name = { jid, strlen(jid) - 12 },
+                                     .ask = STR("?"),
+                                     .bits = i % 3 ? 0 : CONTACT_ASK_IN });
     }
     contacts_trim(&cs);
     for (int i = 0; i < N; i += 2) {
@@ -95,10 +99,13 @@ test_many(void **state)
         assert_true(contacts_del(&cs, str_from(jid)));
     }
     while (contacts_next(&cs, &at, &got)) {
-        snprintf(jid, sizeof jid, "user%u@example.net", got.change);
+        int i = atoi(got.name.p + 4);
+
+        snprintf(jid, sizeof jid, "user%d@example.net", i);
         assert_str(got.jid, jid);
-        assert_false(seen[got.change]);
-        seen[got.change] = true;
+        assert_false(seen[i]);
+        assert_int_equal(got.ask.n, i % 3 ? 0 : 1);
+        seen[i] = true;
         n++;
     }
     assert_int_equal(n, N / 2);
@@ -128,6 +135,29 @@ test_too_long(void **state)
 }
 
 static void
+test_addresses(void **state)
+{
+    static const struct {
+        const char *text, *local, *domain, *resource;
+    } cases[] = {
+        { "romeo@example.net", "romeo", "example.net", "" },
+        { "example.net", "", "example.net", "" },
+        { "example.net/a@b/c", "", "example.net", "a@b/c" },
+        { "romeo@example.net/a@b", "romeo", "example.net", "a@b" },
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        struct contact c = { .jid = str_from(cases[i].text) };
+        struct jid jid = contact_jid(&c);
+
+        assert_str(jid.local, cases[i].local);
+        assert_str(jid.domain, cases[i].domain);
+        assert_str(jid.resource, cases[i].resource);
+    }
+}
+
+static void
 test_damaged_groups(void **state)
 {
     struct str bad = STR("\x05\0ab"), name;
@@ -145,6 +175,7 @@ main(void)
         cmocka_unit_test(test_put_find_del),
         cmocka_unit_test(test_many),
         cmocka_unit_test(test_too_long),
+        cmocka_unit_test(test_addresses),
         cmocka_unit_test(test_damaged_groups),
     };
 

@@ -3,12 +3,13 @@
  *
  * It is read from the database once, before the account's first session here is bound
  * or when a job in its home wants it, and forgotten with the last one that holds it. A
- * change is committed to the database in the home, and then told to every worker that
- * has a session; a session whose account is being read meanwhile has that change either
- * in what it reads or among the notifications that wait (struct account.early), which
- * name new values, not differences, and so may come twice.
+ * change is committed to the database in the home, and then told to all workers: one
+ * that reads the account at that time has the change either in what it reads or in the
+ * notification, which waits for it as a job (worker/home.c). So notifications name new
+ * values, not differences: what they say may be known already.
  *
- * After a death the successor reads an account again when its session says something.
+ * After a death the successor reads an account again when one of its sessions says
+ * something, or when it is told of a change.
  */
 #include "worker/account.h"
 
@@ -31,10 +32,6 @@ struct load {
     struct account *a;
     uint8_t which;
     bool existence;
-};
-
-struct early_head {
-    uint32_t module, what, n;
 };
 
 unsigned
@@ -143,7 +140,6 @@ forget(struct worker *w, struct account *a)
 {
     map_del(&w->accounts, account_bare(a));
     parts_free(w, a);
-    buf_fini(&a->early);
     mem_free_p(a->bare);
     mem_free_p(a);
 }
@@ -171,8 +167,8 @@ account_find(const struct worker *w, struct str bare)
 
 /* --- Loading --- */
 
-static void
-notify_now(struct worker *w, struct account *a, uint32_t module, unsigned what,
+void
+account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
         struct str data)
 {
     const struct host_module *hm = host_module_by_hash(w, a->host, module);
@@ -183,36 +179,6 @@ notify_now(struct worker *w, struct account *a, uint32_t module, unsigned what,
     e.module = hm->module;
     e.config = hm->config;
     hm->module->notify(&e, what, data);
-}
-
-static void
-notify_early(struct worker *w, struct account *a)
-{
-    struct early_head head;
-    size_t at = 0;
-
-    while (at + sizeof head <= a->early.n) {
-        memcpy(&head, a->early.p + at, sizeof head);
-        at += sizeof head;
-        notify_now(
-                w, a, head.module, head.what, (struct str){ a->early.p + at, head.n });
-        at += head.n;
-    }
-    buf_fini(&a->early);
-}
-
-void
-account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
-        struct str data)
-{
-    struct early_head head = { module, what, (uint32_t)data.n };
-
-    if (a->state == ACCOUNT_READY) {
-        notify_now(w, a, module, what, data);
-    } else if (a->state == ACCOUNT_LOADING) {
-        buf_add(&a->early, &head, sizeof head);
-        buf_add_str(&a->early, data);
-    }
 }
 
 /* Everybody who waited for it goes on. */
@@ -249,7 +215,6 @@ loaded(struct worker *w, struct account *a, bool ok)
         contacts_trim(&a->contacts);
         worker_begin(w, NULL);
         hook_run(w, HOOK_ACCOUNT_LOADED, &e);
-        notify_early(w, a);
         worker_commit(w);
     }
     release(w, a);
@@ -343,6 +308,33 @@ load(struct worker *w, struct account *a, bool existence)
         a->state = ACCOUNT_READY;
 }
 
+static void
+join(struct worker *w, struct account *a, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    l->account = a;
+    l->next_session = a->first_session;
+    a->first_session = conn_index(w, c) + 1;
+}
+
+/* After a death: its other sessions that are here are its own again, too. */
+static void
+adopt(struct worker *w, struct account *a)
+{
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, account_bare(a), 0, &snap);
+
+    for (size_t i = 0; i < n; i++) {
+        struct conn *c = conn_find(w, snap->entry[i].conn);
+
+        if (!c || c->state != STREAM_OPEN || live_of(w, c)->account)
+            continue;
+        a->refs++;
+        join(w, a, c);
+    }
+}
+
 static struct account *
 hold(struct worker *w, struct str bare, bool existence)
 {
@@ -370,6 +362,8 @@ hold(struct worker *w, struct str bare, bool existence)
     a->domain = (struct str){ a->bare + bare.n - jid.domain.n, jid.domain.n };
     list_init(&a->waiting);
     map_set(&w->accounts, account_bare(a), a);
+    if (w->inherited)
+        adopt(w, a);
     load(w, a, existence);
     return a;
 }
@@ -386,15 +380,15 @@ void
 account_join(struct worker *w, struct conn *c)
 {
     struct live *l = live_of(w, c);
+    struct account *a = l->account ? NULL : hold(w, conn_bare(c), false);
 
-    if (l->account)
+    if (!a)
         return;
-    l->account = hold(w, conn_bare(c), false);
-    if (!l->account)
-        return;
-    l->account->exists = true;
-    l->next_session = l->account->first_session;
-    l->account->first_session = conn_index(w, c) + 1;
+    a->exists = true;
+    if (l->account == a)
+        account_unref(w, &a); /* it has been adopted meanwhile */
+    else
+        join(w, a, c);
 }
 
 void
@@ -431,6 +425,28 @@ session_next(struct worker *w, struct account *a, uint32_t *at)
     return i ? &w->conns[i - 1] : NULL;
 }
 
+void
+account_read_again(struct worker *w, struct account *a)
+{
+    if (a->state != ACCOUNT_READY)
+        return;
+    parts_free(w, a);
+    load(w, a, false);
+}
+
+void
+account_removed(struct worker *w, struct account *a)
+{
+    static const struct sql_result nothing = { .status = SQL_OK };
+
+    if (a->state != ACCOUNT_READY)
+        return;
+    parts_free(w, a);
+    a->exists = false;
+    for (unsigned which = 0; which <= SQL_WHICH_SQL; which++)
+        take_rows(w, a, which, &nothing);
+}
+
 /* --- The whole worker --- */
 
 void
@@ -462,7 +478,6 @@ accounts_free(struct worker *w)
         struct account *a = e->value;
 
         parts_free(w, a);
-        buf_fini(&a->early);
         mem_free_p(a->bare);
         mem_free_p(a);
     }

@@ -16,9 +16,9 @@ enum account_state {
 
 /*
  * An account as this worker knows it, on the heap: roster, block list and the like. It
- * is held by its sessions here and by jobs; changes are made in its home (home_call)
- * and told to all who hold it (sessions_notify), in their order, so each copy stays
- * true.
+ * is held by its sessions here, all of them, and by jobs; changes are made in its home
+ * (home_call) and told to all who hold it (sessions_notify), in their order, so each
+ * copy stays true.
  */
 struct account {
     const struct conf_host *host; /* of the configuration in force */
@@ -34,7 +34,6 @@ struct account {
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
     struct str local, domain;
-    struct buf early; /* notifications that came while it was loading */
 };
 
 /* Loads it if need be: LOADING or better, with one more reference; NULL: no such host.
@@ -50,9 +49,15 @@ void account_leave(struct worker *w, struct conn *c);
 /* The flags that its parts ask for. */
 uint16_t account_route_flags(const struct account *a);
 
-/* A notification: for now, or for when it has been loaded. */
+/* It is ready: the module (by its hash) hears what has changed. */
 void account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
         struct str data);
+
+/* It is read from the database again; its sessions wait for that. */
+void account_read_again(struct worker *w, struct account *a);
+
+/* It has been removed: nothing is kept of it. */
+void account_removed(struct worker *w, struct account *a);
 
 /* After a reload of the configuration: the hosts and modules are others. */
 void accounts_reload(struct worker *w);

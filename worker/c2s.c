@@ -19,6 +19,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/presence.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/sm.h"

@@ -1,8 +1,9 @@
 /*
  * core.c -- what the core itself does as jobs
  *
- * Delivery that the account's home has to decide; the end of a session whose roster was
- * not there; presence probes.
+ * Delivery that the account's home has to decide, presence probes among it; what is
+ * said of a session after its end; notifications for an account that is just being
+ * read.
  */
 #include "worker/account.h"
 #include "worker/conn.h"
@@ -10,11 +11,23 @@
 #include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/out.h"
+#include "worker/presence.h"
 #include "worker/session.h"
 
 enum {
     STEP_INBOUND,
-    STEP_ENDED
+    STEP_ENDED,
+    STEP_NOTIFY
+};
+
+enum {
+    ENDED_FIRST_MS = 1,
+    ENDED_MOST_MS = 1000
+};
+
+/* A notification, in front of its data. */
+struct later {
+    uint32_t module, what;
 };
 
 /* What travels with a stanza beside its bytes. */
@@ -82,12 +95,9 @@ nobody(struct job *j, struct stanza *s)
 static void
 inbound(struct job *j, const struct sql_result *result)
 {
-    struct slot_job *slot = j->slot;
-    const char *text =
-            slot->text + slot->key_n + slot->host_n + slot->from_n + slot->to_n;
     struct inbound in;
     struct stanza s = {
-        .from = j->from, .to = j->to, .el = j->el, .bytes = { text, slot->stanza_n }
+        .from = j->from, .to = j->to, .el = j->el, .bytes = job_stanza(j)
     };
     struct event e = {
         .w = j->w, .host = j->host, .job = j, .account = j->account, .s = &s
@@ -119,29 +129,96 @@ inbound(struct job *j, const struct sql_result *result)
         deliver_at_home(j->w, &s, j);
 }
 
+/* --- Sessions that have ended --- */
+
 void
-core_session_ended(struct worker *w, struct conn *c)
+core_session_ended(struct worker *w, struct conn *c, struct str presence)
 {
     struct job_start start = { .module = &core_module,
         .host = conf_host_find(w->proc->conf, conn_domain(c)),
         .step = STEP_ENDED,
         .key = conn_bare(c),
-        .from = conn_jid(c) };
+        .conn = conn_id(w, c),
+        .from = conn_jid(c),
+        .stanza = presence };
 
-    if (start.host)
+    if (start.host && !w->stopping)
         job_begin_loaded(w, &start);
 }
 
+/* Not yet: again after a while, which doubles. */
+static void
+wait_for_router(struct job *j)
+{
+    uint32_t ms = ENDED_FIRST_MS;
+
+    if (j->data.n == sizeof ms)
+        memcpy(&ms, j->data.p, sizeof ms);
+    job_sleep(j, STEP_ENDED, ms);
+    ms = ms * 2 < ENDED_MOST_MS ? ms * 2 : ENDED_MOST_MS;
+    job_keep(j, (struct str){ (const char *)&ms, sizeof ms });
+}
+
+/*
+ * Others hear of the end when the route table does not show the session any more: who
+ * comes online before sees it there, and would not be told otherwise. If the resource
+ * is somebody else's by now, and available, its presence has replaced the old one.
+ */
 static void
 ended(struct job *j, const struct sql_result *result)
 {
+    struct route_hit hit;
+    int r = deliver_find(
+            j->w, jid_bare_text(j->arena, &j->from), j->from.resource, &hit);
+
     (void)result;
-    presence_say_ended(j->w, j->account, &j->from);
+    job_release(j);
+    if (r < 0 || (r > 0 && hit.conn == j->conn))
+        wait_for_router(j);
+    else if (r == 0 || !hit.available)
+        presence_say_ended(j->w, j->account, &j->from, job_stanza(j));
+}
+
+/* --- Notifications --- */
+
+void
+core_notify_later(struct worker *w, const struct ipc_notify *m)
+{
+    struct later head = { m->module, m->what };
+    struct jid jid;
+    struct job_start start = {
+        .module = &core_module, .step = STEP_NOTIFY, .key = m->bare
+    };
+    struct buf data = { 0 };
+
+    buf_add(&data, &head, sizeof head);
+    buf_add_str(&data, m->data);
+    start.data = buf_str(&data);
+    start.host = jid_parse(&w->scratch, m->bare, &jid) < 0
+                         ? NULL
+                         : conf_host_find(w->proc->conf, jid.domain);
+    if (start.host)
+        job_begin_loaded(w, &start);
+    buf_fini(&data);
+}
+
+static void
+notify_now(struct job *j, const struct sql_result *result)
+{
+    struct later head;
+
+    (void)result;
+    if (j->data.n < sizeof head)
+        return;
+    memcpy(&head, j->data.p, sizeof head);
+    account_notify(j->w, j->account, head.module, head.what,
+            (struct str){ j->data.p + sizeof head, j->data.n - sizeof head });
 }
 
 static const job_fn steps[] = {
     [STEP_INBOUND] = inbound,
     [STEP_ENDED] = ended,
+    [STEP_NOTIFY] = notify_now,
 };
 
 const struct module core_module = {

@@ -54,6 +54,13 @@ deliver_lookup(struct worker *w, struct str bare, unsigned want)
     return lookup(w, bare, want, w->snapshot);
 }
 
+int
+deliver_find(struct worker *w, struct str bare, struct str resource,
+        struct route_hit *ret_hit)
+{
+    return route_lookup_full(table_of(w), bare, resource, ret_hit);
+}
+
 size_t
 route_sessions(struct worker *w, struct str bare, unsigned want,
         const struct route_snapshot **ret)

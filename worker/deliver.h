@@ -46,7 +46,13 @@ void fanout_on_frame(struct worker *w, const struct ipc_fanout *m);
 /* The bytes of a stanza, which start with <message, <presence or <iq, with a `to`. */
 void stanza_add_to(struct buf *out, struct str bytes, struct str to);
 
+/* Is the full JID in the route table? 1, 0, or -EAGAIN. */
+int deliver_find(struct worker *w, struct str bare, struct str resource,
+        struct route_hit *ret_hit);
+
 /* worker/core.c: lets the account's home decide and deliver. */
 void core_to_home(struct worker *w, const struct stanza *s, struct str bare);
+/* A notification that waits for the account to be read. */
+void core_notify_later(struct worker *w, const struct ipc_notify *m);
 
 #endif

@@ -87,6 +87,39 @@ home_on_frame(struct worker *w, const struct ipc_home *m)
     begin_here(w, hm->module, m->step, m->bare, &start);
 }
 
+/* --- From the home to all who hold the account --- */
+
+/* Sessions of it that have not come back to it since the death of a predecessor. */
+static bool
+has_sessions_here(struct worker *w, struct str bare)
+{
+    const struct route_snapshot *snap;
+    size_t n = w->inherited ? route_sessions(w, bare, 0, &snap) : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        if (conn_find(w, snap->entry[i].conn))
+            return true;
+    }
+    return false;
+}
+
+static void
+notify_here(struct worker *w, const struct ipc_notify *m, bool in_order)
+{
+    struct account *a = map_get(&w->accounts, m->bare);
+
+    worker_begin(w, NULL);
+    if (a && a->state == ACCOUNT_READY && in_order)
+        account_notify(w, a, m->module, m->what, m->data);
+    else if (a || has_sessions_here(w, m->bare))
+        core_notify_later(w, m);
+    worker_commit(w);
+}
+
+/*
+ * Every worker is told, as nobody but itself knows whether it is just reading the
+ * account for a session that the route table does not show yet.
+ */
 void
 sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data)
@@ -94,29 +127,17 @@ sessions_notify(struct worker *w, const struct module *m, struct str bare,
     struct ipc_notify msg = {
         .module = module_hash(m), .what = what, .bare = bare, .data = data
     };
-    const struct route_snapshot *snap;
-    size_t n = route_sessions(w, bare, 0, &snap);
-    bool *told = arena_zalloc(&w->scratch, w->proc->n_workers);
 
-    told[w->proc->slot] = true;
-    for (size_t i = 0; i < n; i++) {
-        unsigned slot = conn_id_slot(snap->entry[i].conn);
-
-        if (slot >= w->proc->n_workers || told[slot])
-            continue;
-        told[slot] = true;
-        outbox_send(w, ipc_addr_of(PROC_WORKER, slot), IPC_NOTIFY, &msg);
+    for (unsigned i = 0; i < w->proc->n_workers; i++) {
+        if (i != w->proc->slot)
+            outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_NOTIFY, &msg);
     }
-    notify_on_frame(w, &msg);
+    notify_here(w, &msg, true);
 }
 
+/* One that has to wait holds up those behind it. */
 void
 notify_on_frame(struct worker *w, const struct ipc_notify *m)
 {
-    struct account *a = map_get(&w->accounts, m->bare);
-
-    worker_begin(w, NULL);
-    if (a)
-        account_notify(w, a, m->module, m->what, m->data);
-    worker_commit(w);
+    notify_here(w, m, !jobs_have_key(w, m->bare));
 }

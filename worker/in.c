@@ -20,6 +20,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/presence.h"
 #include "worker/proxy.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -452,11 +453,14 @@ receive(struct worker *w, struct conn *c)
 static void
 want_account(struct worker *w, struct conn *c)
 {
-    if (c->state != STREAM_OPEN || live_of(w, c)->account)
+    if (c->state != STREAM_OPEN)
         return;
     account_join(w, c);
-    if (session_account(w, c))
-        c2s_on_account(w, c);
+    if (c->flags & CONN_PRESENCE_NEW && session_account(w, c)) {
+        worker_begin(w, c);
+        session_on_loaded(w, c);
+        worker_commit(w);
+    }
 }
 
 void

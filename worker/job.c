@@ -58,6 +58,12 @@ enum {
     TEXT_STANZA
 };
 
+struct str
+job_stanza(const struct job *j)
+{
+    return slot_job_text(j->slot, TEXT_STANZA);
+}
+
 struct jobs *
 jobs_new(void)
 {
@@ -129,6 +135,12 @@ queue_leave(struct worker *w, struct job_live *l)
     next = list_entry(q->jobs.next, struct job_live, in_queue);
     if (next->slot->wait == JOB_WAIT_TURN)
         make_ready(w, next);
+}
+
+bool
+jobs_have_key(const struct worker *w, struct str key)
+{
+    return map_get(&w->jobs->queues, key) != NULL;
 }
 
 /* --- Records --- */
@@ -459,8 +471,8 @@ has_account(struct worker *w, struct slot_job *s)
         return false;
     case ACCOUNT_FAILED:
         account_unref(w, &l->account);
-        if (++s->tries > ACCOUNT_TRIES)
-            account_gives_up(w, s);
+        if (s->stanza_n > 0 && ++s->tries > ACCOUNT_TRIES)
+            account_gives_up(w, s); /* whoever sent it is told so */
         else
             loop_timer_set(w->loop, &l->timer, RETRY_FIRST_MS);
         return false;
@@ -681,6 +693,18 @@ job_release(struct job *j)
     queue_leave(j->w, s->live);
 }
 
+void *
+job_take(struct job *j, const struct module *m)
+{
+    const struct host_module *hm = host_module_of(j->w, j->host, m);
+    struct slot_job *s = slot_of(j);
+
+    j->module = m;
+    j->config = hm ? hm->config : NULL;
+    SET(j->w, s->module, module_hash(m));
+    return j->config;
+}
+
 void
 job_keep(struct job *j, struct str data)
 {
@@ -701,6 +725,8 @@ begin(struct worker *w, const struct job_start *start, unsigned flags)
     s = record_new(w, start);
     s->flags = (uint8_t)flags;
     live_new(w, s);
+    if (flags & SLOT_JOB_LOADED && account_find(w, start->key))
+        s->live->account = account_ref(w, start->key); /* it stays until then */
     queue_join(w, s->live);
     if (is_first(s->live))
         make_ready(w, s->live);

@@ -84,6 +84,12 @@ void job_again(struct job *j, unsigned step);
 /* Others with the same key need not wait any longer for this one. */
 void job_release(struct job *j);
 
+/*
+ * In a hook that is given the core's job: it becomes the module's, so that a step of it
+ * may be named. Returns what the module was configured to.
+ */
+void *job_take(struct job *j, const struct module *m);
+
 /* Bytes for the next steps, in place of those before. */
 void job_keep(struct job *j, struct str data);
 

@@ -39,6 +39,9 @@ struct job_caller {
     ipc_addr from;
 };
 
+/* The stanza as it is kept; empty: there is none. */
+struct str job_stanza(const struct job *j);
+
 /* kind, type and payload of j->el. */
 void job_see_stanza(struct job *j);
 
@@ -59,6 +62,9 @@ void jobs_on_route(struct worker *w, struct conn *c);
 
 /* The account is loaded, or cannot be. */
 void jobs_on_account(struct worker *w, struct job_live *l);
+
+/* Is there one with this key that has not been released? */
+bool jobs_have_key(const struct worker *w, struct str key);
 
 /* As job_begin(), for steps that want the account of the key. */
 void job_begin_loaded(struct worker *w, const struct job_start *start);

@@ -239,7 +239,8 @@ struct module {
 
     /*
      * sessions_notify() of any worker: once in each worker that has sessions of the
-     * account, and in its home. account is loaded.
+     * account, and in its home. account is loaded, and may have been so after what it
+     * is told of; its sessions here are those of session_next().
      */
     void (*notify)(struct event *e, unsigned what, struct str data);
 };
@@ -312,9 +313,9 @@ struct account *account_find(const struct worker *w, struct str bare);
 /*
  * Routes a stanza of the server, of a service, or in an account's name, by its `to`: to
  * sessions, offline rules, services, or nowhere. el is not changed. Errors come back to
- * `from` only if that is a session.
+ * `from` only if that is a session. false: its domain is nobody that we know.
  */
-void route_el(struct worker *w, const struct xml_el *el);
+bool route_el(struct worker *w, const struct xml_el *el);
 
 /* To one session of ours, wherever it is; gone: to the account, by the delivery rules.
  */
@@ -346,6 +347,15 @@ void presence_to_contact(
         struct worker *w, struct account *a, const struct jid *contact, bool available);
 void presence_probe(struct worker *w, struct account *a, const struct jid *contact);
 
+/*
+ * The same of the account's sessions in this worker, for module.notify(): in step with
+ * what these sessions say to all contacts, so that the contact ends up with what they
+ * said last. since_ms: not of sessions that were silent since then (worker_now_ms());
+ * 0: of all.
+ */
+void presence_show(struct worker *w, struct account *a, const struct jid *contact,
+        bool available, uint64_t since_ms);
+
 /* Runs notify(what, data) where the account has sessions, and in its home. */
 void sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data);
@@ -373,8 +383,9 @@ void session_ask(struct worker *w, const struct module *m, struct conn *c,
 
 /* --- Timers --- */
 
-/* The time in seconds of the worker's clock (monotonic), and of the day in µs. */
+/* The worker's clock (monotonic), the same in all workers. */
 uint32_t worker_now_s(const struct worker *w);
+uint64_t worker_now_ms(const struct worker *w);
 
 /* --- Configuration of others --- */
 

@@ -18,6 +18,7 @@
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/recover.h"
+#include "worker/presence.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/sm.h"
@@ -481,7 +482,7 @@ worker_prepare(struct proc *p)
     w->proc = p;
     w->loop = p->loop;
     w->slot = p->slot_zone.base;
-    w->recovering = slot_open(w->slot, p->instance, &w->slab);
+    w->recovering = w->inherited = slot_open(w->slot, p->instance, &w->slab);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
     w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);

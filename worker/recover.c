@@ -222,8 +222,7 @@ void
 recover_conn(struct worker *w, uint64_t conn, int fd)
 {
     struct conn *c = conn_find(w, conn);
-    struct live *l;
-    uint32_t dirty, next_dirty;
+    struct live *l, before;
 
     bool gone = !c || c->state == STREAM_DETACHED || c->state == STREAM_MOVED;
 
@@ -239,13 +238,14 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
         return;
     }
     l = live_of(w, c);
-    dirty = l->flags & LIVE_DIRTY; /* frames may have come before the socket */
-    next_dirty = l->next_dirty;
+    before = *l; /* frames may have come before the socket */
     *l = (struct live){ .fd = fd,
-        .flags = LIVE_WRITABLE | LIVE_READABLE | dirty,
+        .flags = LIVE_WRITABLE | LIVE_READABLE | (before.flags & LIVE_DIRTY),
         .last_rx_s = w->now_s,
         .fed = c->text_done,
-        .next_dirty = next_dirty };
+        .account = before.account,
+        .next_session = before.next_session,
+        .next_dirty = before.next_dirty };
     l->host = conf_host_find(w->proc->conf, conn_domain(c));
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);

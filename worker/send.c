@@ -62,47 +62,70 @@ stanza_of(struct worker *w, const struct xml_el *el, struct stanza *ret)
 }
 
 /* To one of our services: a step of its module. */
-static bool
-to_service(struct worker *w, struct stanza *s, struct xml_el *el)
+static void
+to_service(struct worker *w, const struct service *service, const struct stanza *s,
+        struct xml_el *el)
+{
+    struct job_start start = { .module = service->hm->module,
+        .host = service->host,
+        .step = service->hm->module->service->step,
+        .conn = s->conn,
+        .from = s->from,
+        .to = s->to };
+
+    job_call_step(w, &start, el);
+}
+
+bool
+send_has_way(const struct worker *w, struct str domain)
+{
+    return service_find(w, domain) != NULL;
+}
+
+bool
+send_elsewhere(struct worker *w, struct stanza *s)
 {
     const struct service *service = service_find(w, s->to.domain);
-    struct job_start start = { .conn = s->conn, .from = s->from, .to = s->to };
+    struct xml_el *el = s->el;
 
     if (!service)
         return false;
-    start.module = service->hm->module;
-    start.host = service->host;
-    start.step = service->hm->module->service->step;
-    job_call_step(w, &start, el);
+    if (!el)
+        el = stanza_parse(w, &w->scratch, s->bytes);
+    if (el)
+        to_service(w, service, s, el);
     return true;
 }
 
 bool
-send_to_service(struct worker *w, struct stanza *s)
+send_anywhere(struct worker *w, struct stanza *s)
 {
-    return to_service(w, s, s->el);
+    if (!conf_host_find(w->proc->conf, s->to.domain))
+        return send_elsewhere(w, s);
+    if (s->to.local.n)
+        deliver(w, s);
+    return true;
 }
 
-void
+bool
 route_el(struct worker *w, const struct xml_el *el)
 {
     struct stanza s;
     struct buf bytes = { 0 };
+    bool known;
 
     if (stanza_of(w, el, &s) < 0)
-        return;
+        return false;
     worker_begin(w, NULL);
+    s.el = xml_copy(&w->scratch, el);
     if (conf_host_find(w->proc->conf, s.to.domain)) {
         xml_write(&bytes, el, STR(NS_CLIENT));
         s.bytes = buf_str(&bytes);
-        s.el = xml_copy(&w->scratch, el);
-        if (s.to.local.n)
-            deliver(w, &s);
-        buf_fini(&bytes);
-    } else {
-        to_service(w, &s, xml_copy(&w->scratch, el));
     }
+    known = send_anywhere(w, &s);
+    buf_fini(&bytes);
     worker_commit(w);
+    return known;
 }
 
 void
@@ -296,6 +319,12 @@ uint32_t
 worker_now_s(const struct worker *w)
 {
     return w->now_s;
+}
+
+uint64_t
+worker_now_ms(const struct worker *w)
+{
+    return loop_now_ms(w->loop);
 }
 
 const struct conf_host *

@@ -14,6 +14,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/presence.h"
 #include "worker/sm.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
@@ -114,7 +115,7 @@ to_account(struct worker *w, struct conn *c, struct stanza *s)
 static void
 to_elsewhere(struct worker *w, struct conn *c, struct stanza *s)
 {
-    if (!send_to_service(w, s))
+    if (!send_elsewhere(w, s))
         session_bounce(w, c, s->el, STANZA_ERROR_REMOTE_SERVER_NOT_FOUND);
 }
 
@@ -185,8 +186,10 @@ on_presence(struct worker *w, struct conn *c, struct stanza *s, bool ours)
     switch ((enum presence_type)s->type) {
     case PRESENCE_AVAILABLE:
     case PRESENCE_UNAVAILABLE:
-        presence_directed(w, c, s->el, &s->to);
-        presence_onward(w, c, s, ours);
+        if (presence_directed(w, c, s->el, &s->to))
+            presence_onward(w, c, s, ours);
+        else
+            session_bounce(w, c, s->el, STANZA_ERROR_RESOURCE_CONSTRAINT);
         break;
     case PRESENCE_ERROR:
         presence_onward(w, c, s, ours);
@@ -348,11 +351,12 @@ session_resync(struct worker *w, struct conn *c)
         .remote = str_from(conn_remote(c, remote)),
         .priority = c->priority,
         .available = (c->flags & CONN_AVAILABLE) != 0,
-        .presence = { c->presence, c->presence_n },
         .flags = conn_route_flags(w, c),
         .serial = c->presence_serial,
     };
 
+    if (bind.available)
+        bind.presence = session_presence(c);
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);

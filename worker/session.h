@@ -18,34 +18,14 @@ void session_on_stanza(struct worker *w, struct conn *c, struct xml_el *el);
  */
 void session_end(struct worker *w, struct conn *c);
 
-/* The router has committed a change of presence. */
-void session_on_present(
-        struct worker *w, struct conn *c, const struct ipc_route_present *m);
-
 /* Tells a new router what it must know of a session, or of a request to bind. */
 void session_resync(struct worker *w, struct conn *c);
 
 /* The session has another connection now: the router hears of it. */
 void session_rebind(struct worker *w, struct conn *c);
 
-/* worker/presence.c: presence of a session to everybody (no `to`), and to somebody. */
-void presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el);
-void presence_directed(
-        struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to);
-void presence_end(struct worker *w, struct conn *c);
-
-/* The account is there (again): what had to wait for it. */
-void session_on_loaded(struct worker *w, struct conn *c);
-
 /* Its flags in the route table have changed: the router is told. */
 void session_flags_changed(struct worker *w, struct conn *c);
-
-/* The answer to a probe, from the account's home; and the end of a session that was
- * lost. */
-void presence_answer_probe(struct worker *w, struct account *a, const struct jid *to);
-void presence_say_ended(struct worker *w, struct account *a, const struct jid *full);
-/* worker/core.c: that end, when the account is loaded. */
-void core_session_ended(struct worker *w, struct conn *c);
 
 /* worker/iq.c: requests to the server itself, and to accounts. */
 void iq_on_request(struct worker *w, struct conn *c, struct xml_el *el,
@@ -55,8 +35,15 @@ void iq_on_response(struct worker *w, struct conn *c, struct xml_el *el);
 void iq_tick(struct worker *w);
 void iq_free(struct worker *w);
 
-/* worker/send.c: true when one of our services has that domain. */
-bool send_to_service(struct worker *w, struct stanza *s);
+/*
+ * worker/send.c: to a domain that is no host of ours; s has el or bytes. false: nobody
+ * there whom we know.
+ */
+bool send_elsewhere(struct worker *w, struct stanza *s);
+bool send_has_way(const struct worker *w, struct str domain);
+/* To whatever domain; nothing is said of what cannot be sent. s has bytes for a host.
+ */
+bool send_anywhere(struct worker *w, struct stanza *s);
 
 /* worker/iq.c: asks the client whether it is there (XEP-0199). */
 void iq_ping(struct worker *w, struct conn *c);

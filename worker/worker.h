@@ -54,9 +54,11 @@ struct live {
     uint32_t answer_s;      /* when another process must have answered; 0: none asked */
     uint32_t ack_s;         /* when the client must have acknowledged; 0: not asked */
     uint32_t last_rx_s;
-    uint32_t queued;    /* stanzas that wait to be sent */
-    uint32_t resume_ms; /* paused: until then (lower 32 bits of the loop's clock) */
-    uint32_t shaper_ms; /* token bucket: when it was filled last */
+    uint32_t presence_ms; /* its presence was broadcast last (lower 32 bits of the
+                             loop's clock); 0: not known */
+    uint32_t queued;      /* stanzas that wait to be sent */
+    uint32_t resume_ms;   /* paused: until then (lower 32 bits of the loop's clock) */
+    uint32_t shaper_ms;   /* token bucket: when it was filled last */
     int64_t shaper_tokens;
     const struct conf_shaper *shaper;
     uint32_t next_dirty; /* index + 1; 0: end */
@@ -126,6 +128,7 @@ struct worker {
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
+    bool inherited;  /* there was a predecessor */
     uint32_t now_s;
     uint32_t ping_number;
 

@@ -1,0 +1,56 @@
+#ifndef WORKER_PRESENCE_H
+#define WORKER_PRESENCE_H
+
+#include "worker/module.h"
+#include "worker/worker.h"
+
+/*
+ * Presence (RFC 6121, 4). All functions run within a transaction.
+ *
+ * worker/presence.c: of the sessions of this worker. Without `to` it is for everybody
+ * who is subscribed, and oneself; with one it is for that address alone.
+ */
+void presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el);
+
+/* Notes who has to hear of the end. false: they are too many, nothing may be sent. */
+bool presence_directed(
+        struct worker *w, struct conn *c, struct xml_el *el, const struct jid *to);
+
+/* The session ends, with or without unavailable presence. */
+void presence_end(struct worker *w, struct conn *c);
+
+/*
+ * The router does not show the session any more: its end, in the client's words or, if
+ * presence is empty, in ours.
+ */
+void presence_say_ended(struct worker *w, struct account *a, const struct jid *full,
+        struct str presence);
+
+/* The router has committed a change of presence. */
+void session_on_present(
+        struct worker *w, struct conn *c, const struct ipc_route_present *m);
+/* The account is there (again): what had to wait for it. */
+void session_on_loaded(struct worker *w, struct conn *c);
+
+/*
+ * worker/presence_contacts.c: to and from contacts; see also worker/module.h. bytes and
+ * presences are without `to`.
+ */
+
+/* To everybody who is subscribed to the account's presence. */
+void presence_to_contacts(struct worker *w, struct account *a, const struct jid *from,
+        struct str bytes, enum presence_type type);
+
+/* What the contacts last said, to a session that has just become available. */
+void presence_probe_contacts(struct worker *w, struct conn *c, struct account *a);
+
+/* The answer to a probe, from the account's home. */
+void presence_answer_probe(struct worker *w, struct account *a, const struct jid *to);
+
+/* <presence type='unavailable'/> of a full JID. */
+void presence_write_unavailable(struct buf *out, struct str full);
+
+/* worker/core.c: presence_say_ended(), when it is time. */
+void core_session_ended(struct worker *w, struct conn *c, struct str presence);
+
+#endif

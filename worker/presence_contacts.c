@@ -1,0 +1,323 @@
+/*
+ * presence_contacts.c -- presence to and from contacts (RFC 6121, 4)
+ *
+ * Contacts on this server are not probed by stanzas: what they last said is in the
+ * route table, and that we may see it is in our own roster, as only the server changes
+ * that. Where a contact has a block list, its home answers instead. Contacts elsewhere
+ * get stanzas.
+ */
+#include "worker/presence.h"
+
+#include "worker/account.h"
+#include "worker/conn.h"
+#include "worker/deliver.h"
+#include "worker/modules.h"
+#include "worker/out.h"
+#include "worker/session.h"
+#include "xml/writer.h"
+#include "xmpp/stanza.h"
+
+void
+presence_write_unavailable(struct buf *out, struct str full)
+{
+    xml_open(out, "presence");
+    xml_put(out, "from", full);
+    xml_put(out, "type", STR("unavailable"));
+    buf_add_c(out, "/>");
+}
+
+/* --- What the account's sessions say --- */
+
+/* May this presence of the account go to the contact (XEP-0016, presence-out)? */
+static bool
+may_see(struct worker *w, struct account *a, struct stanza *s)
+{
+    struct event e = { .w = w, .host = a->host, .account = a, .s = s };
+
+    return !(account_route_flags(a) & ROUTE_FILTER) ||
+           hook_run(w, HOOK_FILTER_OUT, &e) != HOOK_DONE;
+}
+
+/* Does an account with these sessions (w->snapshot) decide in its home? */
+static bool
+is_filtered(const struct worker *w)
+{
+    for (size_t i = 0; i < w->snapshot->n; i++) {
+        if (w->snapshot->entry[i].flags & ROUTE_FILTER)
+            return true;
+    }
+    return false;
+}
+
+static struct stanza
+with_to(struct worker *w, const struct stanza *s, struct str to)
+{
+    struct stanza copy = *s;
+
+    stanza_add_to(&w->stanza_text, s->bytes, to);
+    copy.bytes = buf_str(&w->stanza_text);
+    return copy;
+}
+
+/* To the sessions of a contact of ours, between fanout_begin() and _end(). */
+static void
+to_local(struct worker *w, struct stanza *s, struct str bare)
+{
+    struct stanza copy;
+
+    if (!s->to.local.n)
+        return;
+    deliver_lookup(w, bare, 0);
+    if (is_filtered(w)) {
+        copy = with_to(w, s, bare);
+        core_to_home(w, &copy, bare);
+        return;
+    }
+    for (size_t i = 0; i < w->snapshot->n; i++) {
+        if (w->snapshot->entry[i].available)
+            fanout_add(w, w->snapshot->entry[i].conn);
+    }
+}
+
+/* One that is not ours; not within a fan-out, as it may cause others. */
+static void
+to_remote(struct worker *w, struct stanza *s, struct str bare)
+{
+    struct stanza copy = with_to(w, s, bare);
+
+    send_elsewhere(w, &copy);
+}
+
+/* s: from, to, type, bytes. */
+static void
+to_contact(struct worker *w, struct stanza *s)
+{
+    struct str bare = jid_bare_text(&w->scratch, &s->to);
+
+    if (!host_of(w, s->to.domain)) {
+        to_remote(w, s, bare);
+        return;
+    }
+    fanout_begin(w, s);
+    to_local(w, s, bare);
+    fanout_end(w);
+}
+
+static void
+to_subscribed(struct worker *w, struct account *a, struct stanza *s, bool local)
+{
+    struct contact contact;
+    size_t at = 0;
+
+    while (contacts_next(&a->contacts, &at, &contact)) {
+        if (!(contact.bits & CONTACT_FROM))
+            continue;
+        s->to = contact_jid(&contact);
+        if ((host_of(w, s->to.domain) != NULL) != local || !may_see(w, a, s))
+            continue;
+        if (local)
+            to_local(w, s, contact.jid);
+        else
+            to_remote(w, s, contact.jid);
+    }
+}
+
+void
+presence_to_contacts(struct worker *w, struct account *a, const struct jid *from,
+        struct str bytes, enum presence_type type)
+{
+    struct stanza s = {
+        .kind = STANZA_PRESENCE, .type = (uint8_t)type, .from = *from, .bytes = bytes
+    };
+
+    fanout_begin(w, &s);
+    to_subscribed(w, a, &s, true);
+    fanout_end(w);
+    to_subscribed(w, a, &s, false);
+}
+
+/* One session's presence, or its absence, to one contact. */
+static void
+show(struct worker *w, struct account *a, struct jid *from, struct str presence,
+        const struct jid *contact, bool available)
+{
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = available ? PRESENCE_AVAILABLE : PRESENCE_UNAVAILABLE,
+        .from = *from,
+        .to = jid_bare(contact) };
+    struct buf bytes = { 0 };
+
+    if (available)
+        buf_add_str(&bytes, presence);
+    else
+        presence_write_unavailable(&bytes, jid_text(&w->scratch, from));
+    s.bytes = buf_str(&bytes);
+    if (!available || may_see(w, a, &s))
+        to_contact(w, &s);
+    buf_fini(&bytes);
+}
+
+void
+presence_to_contact(
+        struct worker *w, struct account *a, const struct jid *contact, bool available)
+{
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, account_bare(a), ROUTE_WANT_PRESENCE, &snap);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct route_entry *e = &snap->entry[i];
+        struct jid from = account_jid(a);
+
+        from.resource = e->resource;
+        if (e->available && e->presence.n > 0)
+            show(w, a, &from, e->presence, contact, available);
+    }
+}
+
+/* Has the session said something since then, as far as we know? */
+static bool
+has_spoken(const struct worker *w, const struct conn *c, uint64_t since_ms)
+{
+    uint32_t said_ms = live_of(w, c)->presence_ms;
+
+    return said_ms == 0 || (int32_t)(said_ms - (uint32_t)since_ms) >= 0;
+}
+
+/*
+ * A presence that the router has not committed yet is not for anybody: when it has, it
+ * goes to all contacts. One that is taken back has been seen, or may have been.
+ */
+void
+presence_show(struct worker *w, struct account *a, const struct jid *contact,
+        bool available, uint64_t since_ms)
+{
+    struct conn *c;
+    uint32_t at = 0;
+
+    while ((c = session_next(w, a, &at))) {
+        bool is_new = c->flags & CONN_PRESENCE_NEW,
+             is_there = c->flags & CONN_AVAILABLE;
+        struct jid from = conn_jid(c);
+
+        if (available ? is_there && !is_new &&
+                                (since_ms == 0 || has_spoken(w, c, since_ms))
+                      : is_there || is_new)
+            show(w, a, &from, session_presence(c), contact, available);
+    }
+}
+
+void
+presence_answer_probe(struct worker *w, struct account *a, const struct jid *to)
+{
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_AVAILABLE,
+        .flags = STANZA_FILTERED,
+        .to = *to };
+    struct str full = jid_text(&w->scratch, to);
+    struct buf bytes = { 0 };
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, account_bare(a), ROUTE_WANT_PRESENCE, &snap), said = 0;
+
+    s.from = account_jid(a);
+    for (size_t i = 0; i < n; i++) {
+        const struct route_entry *e = &snap->entry[i];
+
+        if (!e->available || e->presence.n == 0)
+            continue;
+        s.from.resource = e->resource;
+        if (!may_see(w, a, &s))
+            continue;
+        stanza_add_to(&bytes, e->presence, full);
+        s.bytes = buf_str(&bytes);
+        send_anywhere(w, &s);
+        said++;
+    }
+    /* 4.3.2: another server is told that there is nobody; ours can see that. */
+    if (said == 0 && !host_of(w, to->domain)) {
+        s.from.resource = STR_NULL;
+        s.type = PRESENCE_UNAVAILABLE;
+        buf_reset(&bytes, SIZE_MAX);
+        presence_write_unavailable(&bytes, account_bare(a));
+        s.bytes = buf_str(&bytes);
+        s = with_to(w, &s, full);
+        send_anywhere(w, &s);
+    }
+    buf_fini(&bytes);
+}
+
+/* --- What contacts say --- */
+
+static struct stanza
+probe_write(struct worker *w, struct conn *c, const struct jid *contact)
+{
+    struct stanza probe = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_PROBE,
+        .from = conn_jid(c),
+        .to = jid_bare(contact) };
+
+    buf_reset(&w->text, SIZE_MAX);
+    xml_open(&w->text, "presence");
+    xml_put(&w->text, "from", conn_full(c));
+    xml_put(&w->text, "to", jid_text(&w->scratch, &probe.to));
+    buf_add_c(&w->text, " type='probe'/>");
+    probe.bytes = buf_str(&w->text);
+    return probe;
+}
+
+/* What one contact last said; if it has a block list, its home decides. */
+static void
+probe_contact(
+        struct worker *w, struct conn *c, struct str bare, const struct jid *contact)
+{
+    struct stanza probe;
+
+    if (!host_of(w, contact->domain)) {
+        if (send_has_way(w, contact->domain)) {
+            probe = probe_write(w, c, contact);
+            send_elsewhere(w, &probe);
+        }
+        return;
+    }
+    deliver_lookup(w, bare, ROUTE_WANT_PRESENCE);
+    if (is_filtered(w)) {
+        probe = probe_write(w, c, contact);
+        core_to_home(w, &probe, bare);
+        return;
+    }
+    for (size_t i = 0; i < w->snapshot->n; i++) {
+        const struct route_entry *e = &w->snapshot->entry[i];
+
+        if (!e->available || e->presence.n == 0)
+            continue;
+        stanza_add_to(&w->text, e->presence, conn_bare(c));
+        out_add_stanza(w, c, buf_str(&w->text));
+    }
+}
+
+void
+presence_probe_contacts(struct worker *w, struct conn *c, struct account *a)
+{
+    struct contact contact;
+    struct jid jid;
+    size_t at = 0;
+
+    while (contacts_next(&a->contacts, &at, &contact)) {
+        if (!(contact.bits & CONTACT_TO))
+            continue;
+        jid = contact_jid(&contact);
+        probe_contact(w, c, contact.jid, &jid);
+    }
+}
+
+void
+presence_probe(struct worker *w, struct account *a, const struct jid *contact)
+{
+    struct str bare = jid_bare_text(&w->scratch, contact);
+    struct conn *c;
+    uint32_t at = 0;
+
+    while ((c = session_next(w, a, &at))) {
+        if (c->flags & CONN_AVAILABLE)
+            probe_contact(w, c, bare, contact);
+    }
+}

@@ -11,51 +11,52 @@ put(struct base *b, const char *user, const char *jid, int n, const char *group)
     char version[32];
 
     snprintf(version, sizeof version, "e:%d", n);
-    base_ask(b, &a, SQL_ROSTER_PUT, group ? "ttttttitit" : "ttttttiti", user, jid, "",
-            "B", "N", "", 0, version, n, group);
+    base_ask(b, &a, SQL_ROSTER_PUT, group ? "ttttttittit" : "ttttttitti", user, jid, "",
+            "B", "N", "", 0, "", version, n, group);
     return a.status;
 }
 
 static void
 items(struct base *b)
 {
-    base_expect(b, SQL_OK, "f::::::0:", SQL_ROSTER_GET, "t", "juliet");
-    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttititt", "juliet",
-            "romeo@example.net", "Romeo", "T", "S", "Wherefore?", 1, "e:1", 1,
+    base_expect(b, SQL_OK, "f::::::0::", SQL_ROSTER_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttittitt", "juliet",
+            "romeo@example.net", "Romeo", "T", "S", "Wherefore?", 1, "+", "e:1", 1,
             "Friends", "Verona");
-    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttiti", "juliet",
-            "nurse@example.net", "", "B", "N", "", 0, "e:2", 2);
+    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttitti", "juliet",
+            "nurse@example.net", "", "B", "N", "", 0, "", "e:2", 2);
     base_expect(b, SQL_OK,
-            "v:e:2::::::;f::::::0:;"
-            "i:nurse@example.net::B:N:::0;"
-            "i:romeo@example.net:Romeo:T:S:Wherefore?::1;"
-            "g:romeo@example.net:Friends:::::;g:romeo@example.net:Verona:::::",
+            "v:e:2:::::::;f::::::0::;"
+            "i:nurse@example.net::B:N:::0:;"
+            "i:romeo@example.net:Romeo:T:S:Wherefore?::1:+;"
+            "g:romeo@example.net:Friends::::::;g:romeo@example.net:Verona::::::",
             SQL_ROSTER_GET, "t", "juliet");
     /* Replaced, with its groups. */
-    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttitit", "juliet",
-            "romeo@example.net", "R", "B", "N", "", 0, "e:3", 3, "Montague");
+    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttittit", "juliet",
+            "romeo@example.net", "R", "B", "N", "", 0, "", "e:3", 3, "Montague");
     base_expect(b, SQL_OK,
-            "v:e:3::::::;f::::::0:;c::::::2:;i:romeo@example.net:R:B:N:::0;"
-            "g:romeo@example.net:Montague:::::",
+            "v:e:3:::::::;f::::::0::;c::::::2::;i:romeo@example.net:R:B:N:::0:;"
+            "g:romeo@example.net:Montague::::::",
             SQL_ROSTER_ITEM_GET, "tt", "juliet", "romeo@example.net");
-    base_expect(b, SQL_OK, "v:e:3::::::;f::::::0:;c::::::2:", SQL_ROSTER_ITEM_GET, "tt",
-            "juliet", "paris@example.net");
+    base_expect(b, SQL_OK, "v:e:3:::::::;f::::::0::;c::::::2::", SQL_ROSTER_ITEM_GET,
+            "tt", "juliet", "paris@example.net");
     base_expect(b, SQL_OK, "2", SQL_ROSTER_COUNT, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_ROSTER_DEL, "ttti", "juliet", "romeo@example.net",
             "e:4", 4);
     base_expect(b, SQL_NOT_FOUND, "", SQL_ROSTER_DEL, "ttti", "juliet",
             "romeo@example.net", "e:5", 5);
-    base_expect(b, SQL_OK, "v:e:4::::::;f::::::0:;i:nurse@example.net::B:N:::0",
-            SQL_ROSTER_GET, "t", "juliet");
-    base_expect(b, SQL_OK, "f::::::0:", SQL_ROSTER_GET, "t", "romeo");
+    base_expect(b, SQL_OK,
+            "v:e:4:::::::;f::::::0::;i:nurse@example.net::B:N:::0:", SQL_ROSTER_GET,
+            "t", "juliet");
+    base_expect(b, SQL_OK, "f::::::0::", SQL_ROSTER_GET, "t", "romeo");
 }
 
 /* What ejabberd finds. */
 static void
 rows(struct base *b)
 {
-    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttitit", "juliet",
-            "romeo@example.net", "Romeo", "F", "I", "hi", 1, "e:1", 1, "Friends");
+    base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttittit", "juliet",
+            "romeo@example.net", "Romeo", "F", "I", "hi", 1, "", "e:1", 1, "Friends");
     base_expect_raw(b, "juliet|romeo@example.net|Romeo|F|I|hi|N||item",
             "SELECT username || '|' || jid || '|' || nick || '|' || subscription || '|'"
             " || ask || '|' || askmessage || '|' || server || '|' || subscribe || '|'"
@@ -87,16 +88,19 @@ changes(struct base *b)
     assert_int_equal(put(b, "juliet", "c@x", 4, NULL), SQL_CONFLICT);
     base_expect(b, SQL_CONFLICT, "", SQL_ROSTER_DEL, "ttti", "juliet", "a@x", "e:5", 5);
     base_expect(b, SQL_OK,
-            "v:e:5::::::;f::::::0:;i:a@x::B:N:::0;g:a@x:h:::::", SQL_ROSTER_GET, "t",
-            "juliet");
+            "v:e:5:::::::;f::::::0::;i:a@x::B:N:::0:;g:a@x:h::::::", SQL_ROSTER_GET,
+            "t", "juliet");
     /* A new epoch. */
-    base_expect(b, SQL_OK, "", SQL_ROSTER_CHANGES_RESET, "tti", "juliet", "f:2", 2);
-    base_expect(b, SQL_OK, "v:f:2::::::;f::::::2:;c::::::1:", SQL_ROSTER_ITEM_GET, "tt",
-            "juliet", "c@x");
-    base_expect(b, SQL_OK, "", SQL_ROSTER_CHANGES, "ti", "juliet", 0);
-    assert_int_equal(put(b, "juliet", "c@x", 2, NULL), SQL_CONFLICT);
-    assert_int_equal(put(b, "juliet", "c@x", 3, NULL), SQL_OK);
-    base_expect(b, SQL_OK, "c@x:3", SQL_ROSTER_CHANGES, "ti", "juliet", 2);
+    assert_int_equal(put(b, "juliet", "c@x", 1, NULL), SQL_OK);
+    base_expect(b, SQL_OK,
+            "v:e:1:::::::;f::::::0::;c::::::2::;i:c@x::B:N:::0:", SQL_ROSTER_ITEM_GET,
+            "tt", "juliet", "c@x");
+    base_expect(b, SQL_OK, "c@x:1", SQL_ROSTER_CHANGES, "ti", "juliet", 0);
+    assert_int_equal(put(b, "juliet", "d@x", 2, NULL), SQL_OK);
+    assert_int_equal(put(b, "juliet", "d@x", 2, NULL), SQL_CONFLICT);
+    base_expect(b, SQL_OK, "d@x:2", SQL_ROSTER_CHANGES, "ti", "juliet", 1);
+    base_expect(b, SQL_OK, "", SQL_ROSTER_DEL, "ttti", "juliet", "a@x", "f:1", 1);
+    base_expect(b, SQL_OK, "a@x:1", SQL_ROSTER_CHANGES, "ti", "juliet", 0);
     base_expect(b, SQL_OK, "b@x:7", SQL_ROSTER_CHANGES, "ti", "romeo", 0);
 }
 
@@ -112,8 +116,8 @@ change_many(struct base *b, bool put_them, int from, int to)
         snprintf(version, sizeof version, "e:%d", n);
         assert_int_equal(put_them ? base_send(b, &a[n - from],
                                             &(struct sql_call){ .op = SQL_ROSTER_PUT },
-                                            "ttttttiti", "juliet", jid, "", "B", "N",
-                                            "", 0, version, n)
+                                            "ttttttitti", "juliet", jid, "", "B", "N",
+                                            "", 0, "", version, n)
                                   : base_send(b, &a[n - from],
                                             &(struct sql_call){ .op = SQL_ROSTER_DEL },
                                             "ttti", "juliet", jid, version, n),
@@ -133,13 +137,15 @@ bounded(struct base *b)
     base_expect_raw(b, "564", "SELECT count(*) FROM stanzad_roster_change");
     change_many(b, true, 576, 576);
     base_expect_raw(b, "501", "SELECT count(*) FROM stanzad_roster_change");
-    base_expect(b, SQL_OK, "v:e:576::::::;f::::::76:;c::::::576:", SQL_ROSTER_ITEM_GET,
-            "tt", "juliet", "nobody@x");
+    base_expect(b, SQL_OK,
+            "v:e:576:::::::;f::::::76::;c::::::576::", SQL_ROSTER_ITEM_GET, "tt",
+            "juliet", "nobody@x");
     change_many(b, true, 577, 640);
     /* Contacts that are gone count like others. */
     change_many(b, false, 641, 1280);
-    base_expect(b, SQL_OK, "v:e:1280::::::;f::::::780:", SQL_ROSTER_GET, "t", "juliet");
-    base_expect(b, SQL_OK, "c639@x:1279;c640@x:1280", SQL_ROSTER_CHANGES, "ti",
+    base_expect(
+            b, SQL_OK, "v:e:1280:::::::;f::::::780::", SQL_ROSTER_GET, "t", "juliet");
+    base_expect(b, SQL_OK, ":780;c639@x:1279;c640@x:1280", SQL_ROSTER_CHANGES, "ti",
             "juliet", 1278);
     base_expect_raw(b, "501", "SELECT count(*) FROM stanzad_roster_change");
 }
@@ -171,10 +177,10 @@ watchers(struct base *b)
 static void
 account(struct base *b)
 {
-    base_expect(b, SQL_OK, "f::::::0:::::", SQL_ACCOUNT_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_CREATE, "tittti", "juliet", 1, "x", "", "", 0);
     base_expect(
-            b, SQL_OK, "u:::::::::::;f::::::0:::::", SQL_ACCOUNT_GET, "t", "juliet");
+            b, SQL_OK, "u::::::::::::;f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
     assert_int_equal(put(b, "juliet", "a@x", 1, "g"), SQL_OK);
     base_expect(b, SQL_OK, "", SQL_PRIVACY_PUT, "tttttiiiiiitttiiiiii", "juliet",
             "public", "j", "paris@example.net", "d", 1, 1, 0, 0, 0, 0, "n", "", "a", 2,
@@ -183,13 +189,13 @@ account(struct base *b)
     base_expect(b, SQL_OK, "", SQL_PREFS_SET, "tttt", "juliet", "roster", "[]",
             "[{<<\"p\">>,<<\"x\">>,<<>>}]");
     base_expect(b, SQL_OK,
-            "u:::::::::::;v:e:1::::::::::;f::::::0:::::;i:a@x::B:N:::0::::;g:a@x:g:::::"
-            "::::;"
-            "p:public:j:paris@example.net:d::1:1:0:0:0:0;p:public:n::a::2:0:1:0:1:0;"
-            "a:roster:[]:[{<<\"p\">>,<<\"x\">>,<<>>}]::::::::",
+            "u::::::::::::;v:e:1:::::::::::;f::::::0::::::;i:a@x::B:N:::0:::::;"
+            "g:a@x:g::::::::::;"
+            "p:public:j:paris@example.net:d::1:1:0:0:0:0:;p:public:n::a::2:0:1:0:1:0:;"
+            "a:roster:[]:[{<<\"p\">>,<<\"x\">>,<<>>}]:::::::::",
             SQL_ACCOUNT_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_DEL, "t", "juliet");
-    base_expect(b, SQL_OK, "f::::::0:::::", SQL_ACCOUNT_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
     base_expect_raw(b, "0", "SELECT count(*) FROM stanzad_roster_change");
 }
 
@@ -202,15 +208,13 @@ older(struct base *b)
             "DROP TABLE stanzad_roster_change; DROP TABLE archive_prefs");
     assert_int_equal(put(b, "juliet", "a@x", 1, "g"), SQL_OK);
     assert_int_equal(put(b, "juliet", "b@x", 1, NULL), SQL_OK);
-    base_expect(b, SQL_OK,
-            "v:e:1::::::;i:a@x::B:N:::0;i:b@x::B:N:::0;g:a@x:g:::::", SQL_ROSTER_GET,
-            "t", "juliet");
+    base_expect(b, SQL_OK, "v:e:1:::::::;i:a@x::B:N:::0:;i:b@x::B:N:::0:;g:a@x:g::::::",
+            SQL_ROSTER_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_ROSTER_CHANGES, "ti", "juliet", 0);
     base_expect(b, SQL_OK, "", SQL_ROSTER_DEL, "ttti", "juliet", "b@x", "e:2", 2);
-    base_expect(b, SQL_OK, "", SQL_ROSTER_CHANGES_RESET, "tti", "juliet", "f:0", 0);
     base_expect(b, SQL_OK,
-            "v:f:0::::::::::;i:a@x::B:N:::0::::;g:a@x:g:::::::::", SQL_ACCOUNT_GET, "t",
-            "juliet");
+            "v:e:2:::::::::::;i:a@x::B:N:::0:::::;g:a@x:g::::::::::", SQL_ACCOUNT_GET,
+            "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_FORGET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_ROSTER_GET, "t", "juliet");
     base_expect(b, SQL_ERROR, "", SQL_PREFS_GET, "t", "juliet");

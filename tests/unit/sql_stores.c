@@ -334,8 +334,8 @@ forgotten(struct base *b)
                 1, 1, 0, 0, 0, 0);
         base_expect(b, SQL_OK, "", SQL_PRIVACY_DEFAULT_SET, "tt", u, "l");
         base_expect(b, SQL_OK, "", SQL_MOTD_SEEN, "t", u);
-        base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttitit", u, "c@x", "", "B", "N",
-                "", 0, "e:1", 1, "g");
+        base_expect(b, SQL_OK, "", SQL_ROSTER_PUT, "ttttttittit", u, "c@x", "", "B",
+                "N", "", 0, "", "e:1", 1, "g");
         base_expect(b, SQL_OK, "", SQL_ARCHIVE_ADD, "tittttttt", u, 1, "c@x/r", "c@x",
                 "<m/>", "", "chat", "", "");
         base_expect(b, SQL_OK, "", SQL_PREFS_SET, "tttt", u, "always", "[]", "[]");

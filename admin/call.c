@@ -12,6 +12,7 @@
 #include "admin/admin.h"
 #include "base/mem.h"
 #include "sql/client.h"
+#include "xmpp/jid.h"
 
 struct call {
     struct list node;       /* in the admin's calls */
@@ -103,6 +104,30 @@ call_start(struct request *rq, ipc_addr to, enum ipc_type type, const char *name
     if (args.p)
         mem_wipe(args.p, args.n); /* there may be a password in it */
     buf_fini(&args);
+}
+
+static void
+call_home(struct request *rq, struct str of, const char *name, const struct str *arg,
+        size_t n_args, call_fn fn)
+{
+    call_start(rq, ipc_addr_of(PROC_WORKER, proc_home_of(rq->p, of)), IPC_PROC_CALL,
+            name, arg, n_args, fn);
+}
+
+void
+call_account_home(struct request *rq, const char *name, const struct str *arg,
+        size_t n_args, call_fn fn)
+{
+    struct jid jid = { .local = arg[0], .domain = arg[1] };
+
+    call_home(rq, jid_text(&rq->arena, &jid), name, arg, n_args, fn);
+}
+
+void
+call_host_home(struct request *rq, const char *name, const struct str *arg,
+        size_t n_args, call_fn fn)
+{
+    call_home(rq, arg[0], name, arg, n_args, fn);
 }
 
 static struct call *

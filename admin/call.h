@@ -16,6 +16,16 @@ void call_start(struct request *rq, ipc_addr to, enum ipc_type type, const char 
         const struct str *arg, size_t n_args, call_fn fn);
 
 /*
+ * A question to the home of an account, or to the worker that cares for a host: the
+ * name of a module's command (worker/module.h) with its arguments, first the account's
+ * user and host, prepared, or the host alone.
+ */
+void call_account_home(struct request *rq, const char *name, const struct str *arg,
+        size_t n_args, call_fn fn);
+void call_host_home(struct request *rq, const char *name, const struct str *arg,
+        size_t n_args, call_fn fn);
+
+/*
  * A question to the database of one host (sql/sql.h); the result is there during the
  * call.
  */

@@ -22,11 +22,21 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 
 enum {
     PACKETS_A_SLICE = 64
 };
+
+unsigned
+proc_home_of(const struct proc *p, struct str bare)
+{
+    struct hash_key key;
+
+    memcpy(key.k, p->secret, sizeof key.k);
+    return (unsigned)(hash_bytes(&key, bare.p, bare.n) % p->n_workers);
+}
 
 void
 proc_count(struct proc *p, enum counter c, uint64_t n)

@@ -103,6 +103,12 @@ void proc_stopped(struct proc *p, int exit_code);
 /* A frame to another process, or to the master over the control channel. */
 void proc_send(struct proc *p, ipc_addr to, enum ipc_type type, const void *msg);
 
+/*
+ * The home of an account (its bare JID), or of whatever else one worker has to care for
+ * alone: the number of a worker, the same in every process.
+ */
+unsigned proc_home_of(const struct proc *p, struct str bare);
+
 /* Counts in the status page. */
 void proc_count(struct proc *p, enum counter c, uint64_t n);
 void proc_uncount(struct proc *p, enum counter c, uint64_t n);

@@ -135,6 +135,13 @@ sql_op_def(enum sql_op op)
     return &op_defs[op];
 }
 
+bool
+sql_op_makes_once(const struct sql_op_def *def)
+{
+    return def->n_steps == 1 && def->step[0].kind == SQL_STEP_HIT &&
+           def->step[0].otherwise == SQL_CONFLICT;
+}
+
 size_t
 sql_op_rows(const struct sql_op_def *def, size_t n)
 {

@@ -50,6 +50,12 @@ const struct sql_op_def *sql_op_def(enum sql_op op); /* NULL: there is none */
 /* Do these parameters fit? 0 or -EINVAL. */
 int sql_op_check(const struct sql_op_def *def, const struct sql_value *param, size_t n);
 
+/*
+ * Does it only make what is not there yet (its one step is a HIT of SQL_CONFLICT)? Then
+ * it may be repeated without its write id.
+ */
+bool sql_op_makes_once(const struct sql_op_def *def);
+
 /* How many rows of repeated parameters n parameters hold. */
 size_t sql_op_rows(const struct sql_op_def *def, size_t n);
 

@@ -37,10 +37,7 @@ struct load {
 unsigned
 account_home(const struct worker *w, struct str bare)
 {
-    struct hash_key key;
-
-    memcpy(key.k, w->proc->secret, sizeof key.k);
-    return (unsigned)(hash_bytes(&key, bare.p, bare.n) % w->proc->n_workers);
+    return proc_home_of(w->proc, bare);
 }
 
 struct str
@@ -103,22 +100,27 @@ account_route_flags(const struct account *a)
     return flags;
 }
 
+static void
+flags_settle(struct worker *w, struct account *a)
+{
+    struct conn *c;
+    uint32_t at = 0;
+
+    while ((c = session_next(w, a, &at)))
+        session_flags_settle(w, c);
+}
+
 void
 account_set_flags(
         struct worker *w, struct account *a, const struct module *m, uint16_t flags)
 {
     int i = module_part_index(m);
-    uint16_t before = account_route_flags(a);
-    struct conn *c;
-    uint32_t at = 0;
 
     if (i < 0)
         return;
     a->flags[i] = flags;
-    if (account_route_flags(a) == before || a->state != ACCOUNT_READY)
-        return;
-    while ((c = session_next(w, a, &at)))
-        session_flags_changed(w, c);
+    if (a->state == ACCOUNT_READY && !a->settling)
+        flags_settle(w, a);
 }
 
 static void
@@ -178,6 +180,7 @@ account_notify(struct worker *w, struct account *a, uint32_t module, unsigned wh
         return;
     e.module = hm->module;
     e.config = hm->config;
+    e.arena = &w->scratch;
     hm->module->notify(&e, what, data);
 }
 
@@ -201,11 +204,21 @@ release(struct worker *w, struct account *a)
     account_unref(w, &a);
 }
 
+/* What its modules ask for, by its parts and by the configuration in force. */
 static void
-loaded(struct worker *w, struct account *a, bool ok)
+settle(struct worker *w, struct account *a)
 {
     struct event e = { .w = w, .host = a->host, .account = a };
 
+    a->settling = true; /* the router hears of all flags at once */
+    hook_run(w, HOOK_ACCOUNT_LOADED, &e);
+    a->settling = false;
+    flags_settle(w, a);
+}
+
+static void
+loaded(struct worker *w, struct account *a, bool ok)
+{
     if (a->refs == 0) {
         forget(w, a);
         return;
@@ -214,7 +227,7 @@ loaded(struct worker *w, struct account *a, bool ok)
     if (ok) {
         contacts_trim(&a->contacts);
         worker_begin(w, NULL);
-        hook_run(w, HOOK_ACCOUNT_LOADED, &e);
+        settle(w, a);
         worker_commit(w);
     }
     release(w, a);
@@ -445,6 +458,7 @@ account_removed(struct worker *w, struct account *a)
     a->exists = false;
     for (unsigned which = 0; which <= SQL_WHICH_SQL; which++)
         take_rows(w, a, which, &nothing);
+    settle(w, a);
 }
 
 /* --- The whole worker --- */
@@ -461,8 +475,16 @@ accounts_reload(struct worker *w)
         a->host = conf_host_find(w->proc->conf, a->domain);
         if (!a->host)
             a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
-        if (a->state == ACCOUNT_LOADING || a->parts == host_run_of(w, a->host)->parts)
-            continue; /* the same modules keep the same */
+        if (a->state == ACCOUNT_LOADING)
+            continue;
+        if (a->parts == host_run_of(w, a->host)->parts) {
+            if (a->state != ACCOUNT_READY)
+                continue;
+            worker_begin(w, NULL); /* the same modules keep the same */
+            settle(w, a);
+            worker_commit(w);
+            continue;
+        }
         parts_free(w, a);
         load(w, a, false);
     }

@@ -418,6 +418,7 @@ bind_ask(struct worker *w, struct conn *c)
     };
 
     SET(w, c->since_us, bind.since_us);
+    SET(w, c->account_flags, account_route_flags(live_of(w, c)->account));
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
 }
 
@@ -560,6 +561,8 @@ c2s_on_bound(struct worker *w, struct conn *c, const struct ipc_route_bound *bou
         break;
     }
     bind_forget(w, c);
+    if (c->state == STREAM_OPEN)
+        session_flags_settle(w, c);
     if (c->state == STREAM_OPEN && e.host)
         hook_run(w, HOOK_SESSION_OPEN, &e);
 }

@@ -174,10 +174,11 @@ conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE])
 uint16_t
 conn_route_flags(const struct worker *w, const struct conn *c)
 {
-    const struct account *a = live_of(w, c)->account;
+    const struct account *a = session_account(w, c);
 
+    /* One that is being read, after a death or a reload: what it said before. */
     return (uint16_t)((c->tls != CONN_PLAIN ? ROUTE_TLS : 0) | c->route_flags |
-                      (a ? account_route_flags(a) : 0));
+                      (a ? account_route_flags(a) : c->account_flags));
 }
 
 const struct log_ctx *
@@ -441,6 +442,8 @@ conn_close(struct worker *w, struct conn *c, const char *why)
         session_end(w, c);
         SET(w, c->state, STREAM_CLOSED);
     }
+    if (live_of(w, c)->flags & LIVE_JOB_WAITS)
+        jobs_on_output(w, c);
     worker_commit(w);
     conn_cut(w, c);
 }
@@ -492,6 +495,8 @@ conn_forget(struct worker *w, struct conn *c)
         session_end(w, c);
     account_leave(w, c);
     conn_empty(w, c);
+    if (live_of(w, c)->flags & LIVE_JOB_WAITS)
+        jobs_on_output(w, c);
     worker_commit(w);
     if (live_of(w, c)->flags & LIVE_DEAD)
         return; /* conn_reap() will free the record */

@@ -57,6 +57,7 @@ const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
 
 /* What others see of its session in the route table: enum route_flag. */
 uint16_t conn_route_flags(const struct worker *w, const struct conn *c);
+
 /* The same without the port. */
 const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
 /* For rules: the address as a sockaddr. */

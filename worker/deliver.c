@@ -362,6 +362,12 @@ deliver_message(struct delivery *d)
         message_offline(d); /* the home archives it, too */
         return;
     }
+    if (!to_account && d->s->type != MESSAGE_CHAT && d->s->type != MESSAGE_ERROR &&
+            !message_has_taker(d)) {
+        /* XEP-0313, 6.1: what is rejected is in no archive. */
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+        return;
+    }
     if (!(d->s->flags & (STANZA_STORED | STANZA_COPY)) &&
             message_hook(d, HOOK_USER_RECEIVE) == HOOK_DONE)
         return;

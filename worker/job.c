@@ -28,6 +28,9 @@
 
 enum {
     JOBS_MANY = 200 * 1000,
+    JOBS_BYTES_MANY = 256 << 20,
+    OUTPUT_LOW = 64 << 10, /* bytes that may still wait for a client */
+    RENEW_MS = SQL_REPEAT_MAX_MS / 2,
     RETRY_FIRST_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
     ACCOUNT_TRIES = 10,
@@ -36,6 +39,7 @@ enum {
 
 struct job_queue {
     struct list jobs; /* in_queue, in their order */
+    size_t n;
     char *key;
 };
 
@@ -72,13 +76,22 @@ jobs_new(void)
     list_init(&jobs->ready);
     list_init(&jobs->to_ask);
     list_init(&jobs->route);
+    list_init(&jobs->output);
     return jobs;
 }
 
 bool
 jobs_are_many(const struct worker *w)
 {
-    return w->jobs->n >= JOBS_MANY;
+    return w->jobs->n >= JOBS_MANY || w->jobs->bytes >= JOBS_BYTES_MANY;
+}
+
+/* What a job takes in the slot. */
+static size_t
+job_size(const struct slot_job *s)
+{
+    return sizeof *s + s->key_n + s->host_n + s->from_n + s->to_n + s->stanza_n +
+           s->data_n + s->request_n;
 }
 
 /* --- Queues --- */
@@ -99,6 +112,7 @@ queue_join(struct worker *w, struct job_live *l)
         map_set(&w->jobs->queues, (struct str){ q->key, key.n }, q);
     }
     l->queue = q;
+    q->n++;
     list_add(&q->jobs, &l->in_queue);
 }
 
@@ -126,6 +140,7 @@ queue_leave(struct worker *w, struct job_live *l)
         return;
     list_del(&l->in_queue);
     l->queue = NULL;
+    q->n--;
     if (list_empty(&q->jobs)) {
         map_del(&w->jobs->queues, str_from(q->key));
         mem_free_p(q->key);
@@ -159,6 +174,7 @@ live_new(struct worker *w, struct slot_job *s)
     list_init(&l->waiting);
     s->live = l;
     w->jobs->n++;
+    w->jobs->bytes += job_size(s);
     return l;
 }
 
@@ -226,6 +242,7 @@ record_end(struct worker *w, struct slot_job *s)
     loop_timer_cancel(w->loop, &l->timer);
     if (l->account)
         account_unref(w, &l->account);
+    w->jobs->bytes -= job_size(s);
     slot_free(w, s->data);
     slot_free(w, s->request);
     slot_free(w, s);
@@ -238,6 +255,8 @@ set_data(struct worker *w, struct slot_job *s, struct str data)
 {
     char *p = data.n ? slot_dup(w, data) : NULL;
 
+    w->jobs->bytes += data.n;
+    w->jobs->bytes -= s->data_n;
     slot_free(w, s->data);
     SET(w, s->data, p);
     SET(w, s->data_n, (uint32_t)data.n);
@@ -248,6 +267,7 @@ clear_request(struct worker *w, struct slot_job *s)
 {
     if (!s->request)
         return;
+    w->jobs->bytes -= s->request_n;
     slot_free(w, s->request);
     SET(w, s->request, NULL);
     SET(w, s->request_n, 0);
@@ -317,11 +337,35 @@ written(struct worker *w, struct slot_job *s, const struct sql_result *result)
     if (result->status == SQL_UNAVAILABLE) {
         retry_later(w, s);
     } else {
-        if (result->status != SQL_OK)
+        if (result->status == SQL_CONFLICT && s->flags & SLOT_JOB_RENEWED)
+            log_debug(NULL, "what was to be stored is there already");
+        else if (result->status != SQL_OK)
             log_error(NULL, "the database refuses to store: %s",
                     sql_status_name(result->status));
         record_end(w, s);
     }
+    worker_commit(w);
+}
+
+/*
+ * A change that only makes what is not there yet may be asked for again under another
+ * id: then the time for which ids are kept does not limit how long it may wait.
+ */
+static void
+renew(struct worker *w, struct slot_job *s, struct request_head *head)
+{
+    const struct sql_op_def *def = sql_op_def((enum sql_op)head->op);
+    uint64_t now_ms = clock_wall_us() / 1000;
+
+    if (s->step != JOB_WRITTEN || !sql_op_makes_once(def) ||
+            sql_write_id_ms(&head->id) + RENEW_MS > now_ms)
+        return;
+    sql_write_id_new(&head->id);
+    worker_begin(w, NULL);
+    tx_note(w->tx, s->request, 8);
+    tx_note(w->tx, s->request + 8, 8);
+    memcpy(s->request, &head->id, sizeof head->id);
+    SET(w, s->flags, s->flags | SLOT_JOB_RENEWED);
     worker_commit(w);
 }
 
@@ -350,6 +394,7 @@ ask(struct worker *w, struct slot_job *s)
     if (!has_account(w, s))
         return;
     memcpy(&head, s->request, sizeof head);
+    renew(w, s, &head);
     call.op = (enum sql_op)head.op;
     call.which = (enum sql_which)head.which;
     call.host = slot_job_text(s, TEXT_HOST);
@@ -545,6 +590,24 @@ jobs_on_route(struct worker *w, struct conn *c)
     }
 }
 
+void
+jobs_on_output(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+    uint64_t conn = conn_id(w, c);
+
+    if (c->state == STREAM_OPEN && session_backlog(c) > OUTPUT_LOW)
+        return;
+    l->flags &= ~(unsigned)LIVE_JOB_WAITS;
+    list_for_safe(node, &w->jobs->output)
+    {
+        struct job_live *job = list_entry(node, struct job_live, waiting);
+
+        if (job->slot->conn == conn)
+            make_ready(w, job);
+    }
+}
+
 /* --- What a step names --- */
 
 /* A job that ran without a record gets one. */
@@ -600,6 +663,7 @@ set_request(struct worker *w, struct slot_job *s, const struct module *m,
     request_pack(&packed, &head, param);
     SET(w, s->request, slot_dup(w, buf_str(&packed)));
     SET(w, s->request_n, (uint32_t)packed.n);
+    w->jobs->bytes += packed.n;
     buf_fini(&packed);
     list_del(&s->live->waiting);
     list_add(&w->jobs->to_ask, &s->live->waiting);
@@ -683,6 +747,21 @@ job_route(struct job *j, unsigned step)
 }
 
 void
+job_output(struct job *j, unsigned step)
+{
+    struct slot_job *s = goes_on(j, step, JOB_WAIT_OUTPUT);
+    struct conn *c = conn_find(j->w, j->conn);
+
+    if (!c || session_backlog(c) <= OUTPUT_LOW) {
+        make_ready(j->w, s->live);
+        return;
+    }
+    live_of(j->w, c)->flags |= LIVE_JOB_WAITS;
+    list_del(&s->live->waiting);
+    list_add(&j->w->jobs->output, &s->live->waiting);
+}
+
+void
 job_release(struct job *j)
 {
     struct slot_job *s = slot_of(j);
@@ -693,16 +772,16 @@ job_release(struct job *j)
     queue_leave(j->w, s->live);
 }
 
-void *
+void
 job_take(struct job *j, const struct module *m)
 {
-    const struct host_module *hm = host_module_of(j->w, j->host, m);
     struct slot_job *s = slot_of(j);
+    const struct host_module *hm = host_module_of(j->w, j->host, m);
 
-    j->module = m;
-    j->config = hm ? hm->config : NULL;
+    assert(hm && !j->goes_on);
     SET(j->w, s->module, module_hash(m));
-    return j->config;
+    j->module = m;
+    j->config = hm->config;
 }
 
 void
@@ -712,6 +791,46 @@ job_keep(struct job *j, struct str data)
 
     set_data(j->w, s, data);
     j->data = (struct str){ s->data, s->data_n };
+}
+
+/* --- Others --- */
+
+static struct slot_job *
+job_of_key(const struct worker *w, struct str key)
+{
+    struct job_queue *q = map_get(&w->jobs->queues, key);
+
+    return q ? list_entry(q->jobs.next, struct job_live, in_queue)->slot : NULL;
+}
+
+size_t
+jobs_queued(const struct worker *w, struct str key)
+{
+    const struct job_queue *q = map_get(&w->jobs->queues, key);
+
+    return q ? q->n : 0;
+}
+
+struct str
+job_peek(const struct worker *w, struct str key)
+{
+    const struct slot_job *s = job_of_key(w, key);
+
+    return s ? (struct str){ s->data, s->data_n } : STR_NULL;
+}
+
+void
+job_tell(struct worker *w, struct str key, struct str data)
+{
+    struct slot_job *s = job_of_key(w, key);
+
+    worker_begin(w, NULL);
+    set_data(w, s, data);
+    if (s->wait == JOB_WAIT_TIME && !s->request) {
+        loop_timer_cancel(w->loop, &s->live->timer);
+        make_ready(w, s->live);
+    }
+    worker_commit(w);
 }
 
 /* --- Beginning --- */
@@ -838,6 +957,7 @@ resume(struct worker *w, struct slot_job *s)
                 s->until_us > now ? (s->until_us - now) / 1000 : 0);
         break;
     case JOB_WAIT_ACCOUNT:
+    case JOB_WAIT_OUTPUT:
     case JOB_WAIT_ROUTE: /* the router has heard of it by ROUTE_SYNC */
         make_ready(w, s->live);
         break;

@@ -78,20 +78,35 @@ void job_route(struct job *j, unsigned step);
 /* Goes on after this time. */
 void job_sleep(struct job *j, unsigned step, uint32_t ms);
 
+/*
+ * Goes on when most of what waits for the client (j->conn) has been sent, or it has
+ * gone: between the portions of a long answer.
+ */
+void job_output(struct job *j, unsigned step);
+
 /* In the next turn: for work that comes in portions. */
 void job_again(struct job *j, unsigned step);
 
 /* Others with the same key need not wait any longer for this one. */
 void job_release(struct job *j);
 
-/*
- * In a hook that is given the core's job: it becomes the module's, so that a step of it
- * may be named. Returns what the module was configured to.
- */
-void *job_take(struct job *j, const struct module *m);
+/* The next step is one of that module's, which the host has; so is what is kept. */
+void job_take(struct job *j, const struct module *m);
 
 /* Bytes for the next steps, in place of those before. */
 void job_keep(struct job *j, struct str data);
+
+/* --- Other jobs of this worker --- */
+
+/* How many have this key. */
+size_t jobs_queued(const struct worker *w, struct str key);
+
+/*
+ * What the first of them has kept; p == NULL: there is none, or it has kept nothing.
+ * And something else for it to find there: it goes on at once if it sleeps.
+ */
+struct str job_peek(const struct worker *w, struct str key);
+void job_tell(struct worker *w, struct str key, struct str data);
 
 /* --- What a step may answer --- */
 
@@ -141,13 +156,15 @@ void job_begin(struct worker *w, const struct job_start *start);
 
 /*
  * A change that nobody waits for (archiving): kept in the slot until the database has
- * done it, tried again while that is away. start->step runs with the result, or is
- * JOB_WRITTEN.
+ * done it, tried again while that is away; for longer than SQL_REPEAT_MAX_MS only if
+ * the step is JOB_WRITTEN and the operation makes what is not there yet (its only step
+ * is a HIT of SQL_CONFLICT). start->step runs with the result, or is JOB_WRITTEN.
  */
 void job_write(struct worker *w, const struct job_start *start, enum sql_op op,
         const struct sql_value *param, size_t n);
 
-/* Too many jobs wait: new ones should be refused with resource-constraint. */
+/* Too many jobs wait, or too large ones: new ones should be refused with
+ * resource-constraint. */
 bool jobs_are_many(const struct worker *w);
 
 #endif

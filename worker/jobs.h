@@ -29,7 +29,8 @@ struct jobs {
     struct list ready;  /* to be run at the end of the turn */
     struct list to_ask; /* their requests go out with the commit */
     struct list route;  /* wait for the router */
-    size_t n;
+    struct list output; /* wait for their client to take what it was sent */
+    size_t n, bytes;
 };
 
 /* In front of a command's arguments, where other jobs have their stanza. */
@@ -59,6 +60,10 @@ void jobs_committed(struct worker *w);
 
 /* The router has committed the flags or presence with this serial. */
 void jobs_on_route(struct worker *w, struct conn *c);
+
+/* Something was sent to a client that a job waits for (LIVE_JOB_WAITS), or it is gone.
+ */
+void jobs_on_output(struct worker *w, struct conn *c);
 
 /* The account is loaded, or cannot be. */
 void jobs_on_account(struct worker *w, struct job_live *l);

@@ -117,7 +117,10 @@ enum hook {
     HOOK_DISCO_ITEMS,
     /* Stream features after authentication: c, out (append elements). */
     HOOK_STREAM_FEATURES,
-    /* An account was loaded: account; parts are filled in. */
+    /*
+     * An account was loaded: account; parts are filled in. Called again after a reload
+     * of the configuration.
+     */
     HOOK_ACCOUNT_LOADED,
     HOOKS
 };
@@ -126,6 +129,7 @@ struct event {
     struct worker *w;
     const struct conf_host *host; /* of the account, session or server it is about */
     const struct module *module;  /* whose hook is called */
+    struct arena *arena;          /* until the end of the turn: for what a hook makes */
     void *config;                 /* what its configure() made for this host */
     struct conn *c;
     struct account *account;
@@ -281,6 +285,9 @@ struct str session_kept(const struct conn *c, unsigned number);
 void session_send(struct worker *w, struct conn *c, const struct xml_el *el);
 void session_send_bytes(struct worker *w, struct conn *c, struct str bytes);
 
+/* Bytes that the client has not taken yet, as far as this worker knows. */
+size_t session_backlog(const struct conn *c);
+
 /* Ends the client's stream; text may be NULL. */
 void session_kill(
         struct worker *w, struct conn *c, enum stream_error e, const char *text);
@@ -386,6 +393,15 @@ void session_ask(struct worker *w, const struct module *m, struct conn *c,
 /* The worker's clock (monotonic), the same in all workers. */
 uint32_t worker_now_s(const struct worker *w);
 uint64_t worker_now_ms(const struct worker *w);
+
+/*
+ * The time of the day in µs as an id: never the same twice, in no two workers, also
+ * after a kill or when the clock goes back. Each worker has the numbers that leave its
+ * slot's number when divided by the number of workers, and takes them in rising order;
+ * the last one is in its slot. Under more than a million a second they run ahead of the
+ * clock.
+ */
+uint64_t worker_stamp_us(struct worker *w);
 
 /* --- Configuration of others --- */
 

@@ -386,6 +386,7 @@ hook_run(struct worker *w, enum hook hook, struct event *e)
 {
     const struct host_run *run = host_run_of(w, e->host);
 
+    e->arena = &w->scratch;
     for (unsigned i = 0; i < run->n_hooks[hook]; i++) {
         const struct hook_entry *h = &run->hook[hook][i];
 

@@ -15,6 +15,7 @@
 #include <sys/uio.h>
 
 #include "worker/conn.h"
+#include "worker/jobs.h"
 #include "worker/sm.h"
 #include "worker/tls.h"
 
@@ -250,6 +251,8 @@ out_flush(struct worker *w, struct conn *c)
         conn_close(w, c, "the client's connection is broken");
         return;
     }
+    if (l->flags & LIVE_JOB_WAITS)
+        jobs_on_output(w, c);
     if (!out_pending(c)) {
         l->queued = 0;
         l->flags &= ~(unsigned)LIVE_SLOW;

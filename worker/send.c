@@ -3,6 +3,7 @@
  */
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
@@ -255,9 +256,20 @@ session_flags_changed(struct worker *w, struct conn *c)
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     m.flags = conn_route_flags(w, c);
+    if (session_account(w, c))
+        SET(w, c->account_flags, account_route_flags(session_account(w, c)));
     SET(w, c->presence_serial, c->presence_serial + 1 ? c->presence_serial + 1 : 1);
     m.serial = c->presence_serial;
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_FLAGS, &m);
+}
+
+void
+session_flags_settle(struct worker *w, struct conn *c)
+{
+    const struct account *a = session_account(w, c);
+
+    if (a && account_route_flags(a) != c->account_flags)
+        session_flags_changed(w, c);
 }
 
 void
@@ -305,6 +317,12 @@ session_send_bytes(struct worker *w, struct conn *c, struct str bytes)
     worker_commit(w);
 }
 
+size_t
+session_backlog(const struct conn *c)
+{
+    return (size_t)c->out.bytes + c->wire.bytes;
+}
+
 void
 session_kill(struct worker *w, struct conn *c, enum stream_error e, const char *text)
 {
@@ -325,6 +343,19 @@ uint64_t
 worker_now_ms(const struct worker *w)
 {
     return loop_now_ms(w->loop);
+}
+
+uint64_t
+worker_stamp_us(struct worker *w)
+{
+    uint64_t n = w->proc->n_workers, now = clock_wall_us(),
+             stamp = now > w->slot->stamp_us ? now : w->slot->stamp_us + 1;
+
+    stamp += (w->proc->slot + n - stamp % n) % n;
+    worker_begin(w, NULL);
+    SET(w, w->slot->stamp_us, stamp);
+    worker_commit(w);
+    return stamp;
 }
 
 const struct conf_host *

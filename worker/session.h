@@ -26,6 +26,8 @@ void session_rebind(struct worker *w, struct conn *c);
 
 /* Its flags in the route table have changed: the router is told. */
 void session_flags_changed(struct worker *w, struct conn *c);
+/* The same, if those of its account are others than the router knows. */
+void session_flags_settle(struct worker *w, struct conn *c);
 
 /* worker/iq.c: requests to the server itself, and to accounts. */
 void iq_on_request(struct worker *w, struct conn *c, struct xml_el *el,

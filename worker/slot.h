@@ -18,7 +18,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 3, /* changes with the structures below */
+    SLOT_LAYOUT = 4, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -139,8 +139,9 @@ struct conn {
     uint32_t presence_done;   /* of the last change that the router has committed */
     uint32_t n_directed;
     struct directed *directed;
-    uint16_t route_flags; /* the client's own part of enum route_flag */
-    struct sm *sm;        /* NULL: stream management is not on */
+    uint16_t route_flags;   /* the client's own part of enum route_flag */
+    uint16_t account_flags; /* the account's, as the router was told last */
+    struct sm *sm;          /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
 };
 
@@ -150,13 +151,15 @@ enum job_wait {
     JOB_WAIT_SQL,     /* for the answer to request */
     JOB_WAIT_ACCOUNT, /* for the account to be loaded */
     JOB_WAIT_ROUTE,   /* for the router */
-    JOB_WAIT_TIME     /* for until_ms; then request is asked again, if there is one */
+    JOB_WAIT_TIME,    /* for until_ms; then request is asked again, if there is one */
+    JOB_WAIT_OUTPUT   /* for the client to take what it was sent */
 };
 
 enum slot_job_flag {
     SLOT_JOB_RELEASED = 1 << 0, /* holds up no others with its key */
     SLOT_JOB_LOADED = 1 << 1,   /* its steps want the account */
-    SLOT_JOB_CALL = 1 << 2      /* a command: data starts with struct job_caller */
+    SLOT_JOB_CALL = 1 << 2,     /* a command: data starts with struct job_caller */
+    SLOT_JOB_RENEWED = 1 << 3   /* its change was asked for under another id before */
 };
 
 struct slot_job {
@@ -211,6 +214,7 @@ struct slot {
     struct outbox outbox;
     struct slot_job *job_first, *job_last; /* in the order in which they began */
     uint64_t job_number;
+    uint64_t stamp_us;    /* the last of worker_stamp_us() */
     uint64_t job_running; /* its number, while a step of it runs */
     uint64_t job_poison;  /* in which the last occupants died, */
     uint32_t job_deaths;  /* and how many of them in a row */

@@ -19,7 +19,8 @@ enum {
 enum stanza_flag {
     STANZA_FILTERED = 1 << 0, /* the account's home has let it in */
     STANZA_STORED = 1 << 1, /* HOOK_USER_RECEIVE has had it: not to be archived again */
-    STANZA_COPY = 1 << 2    /* a carbon or the like: no copies of it */
+    STANZA_COPY = 1 << 2,   /* a carbon or the like: no copies of it */
+    STANZA_ARCHIVED = 1 << 3 /* it is in its recipient's archive (XEP-0313) */
 };
 
 struct stanza {

@@ -34,7 +34,8 @@ enum live_flag {
     LIVE_FEEDING = 1 << 7,  /* its parser is running: do not touch it */
     LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
     LIVE_SLOW = 1 << 9,           /* let more wait than it may: to be cut */
-    LIVE_HUP = 1 << 10            /* the end is behind what can be read */
+    LIVE_HUP = 1 << 10,           /* the end is behind what can be read */
+    LIVE_JOB_WAITS = 1 << 11      /* a job goes on when it has taken its output */
 };
 
 /* What can be recomputed about a connection, on the heap. */

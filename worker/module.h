@@ -68,6 +68,11 @@ enum hook {
     /* A message of a session was routed on: c, account, s (el and bytes). */
     HOOK_USER_SENT,
     /*
+     * An element of a session that is no stanza: c, account (NULL: not loaded now), el.
+     * DONE: it was known; by nobody: the stream ends with unsupported-stanza-type.
+     */
+    HOOK_NONZA,
+    /*
      * A message for an account of ours, before its resources are chosen: s, entries
      * (its sessions), and account if this is the account's home. s->bytes may be
      * replaced. Called once for each message. DONE: it is settled.
@@ -134,6 +139,7 @@ struct event {
     struct conn *c;
     struct account *account;
     struct stanza *s;
+    struct xml_el *el;
     struct job *job;
     const struct route_snapshot *entries;
     const bool *got; /* one per entry */

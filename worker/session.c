@@ -277,6 +277,19 @@ stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
     stanza_send(w, c, &s);
 }
 
+static void
+on_nonza(struct worker *w, struct conn *c, struct xml_el *el)
+{
+    struct event e = { .w = w,
+        .host = live_of(w, c)->host,
+        .c = c,
+        .account = session_account(w, c),
+        .el = el };
+
+    if (hook_run(w, HOOK_NONZA, &e) != HOOK_DONE)
+        stream_fail(w, c, STREAM_ERROR_UNSUPPORTED_STANZA_TYPE, NULL);
+}
+
 void
 session_on_stanza(struct worker *w, struct conn *c, struct xml_el *el)
 {
@@ -288,7 +301,7 @@ session_on_stanza(struct worker *w, struct conn *c, struct xml_el *el)
         return;
     }
     if (kind == STANZA_OTHER) {
-        stream_fail(w, c, STREAM_ERROR_UNSUPPORTED_STANZA_TYPE, NULL);
+        on_nonza(w, c, el);
         return;
     }
     proc_count(w->proc, COUNTER_STANZAS_IN, 1);

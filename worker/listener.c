@@ -33,7 +33,7 @@ socket_prepare(int fd)
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 #ifdef TCP_USER_TIMEOUT
     setsockopt(
-            fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ 120000 }, sizeof(unsigned));
+            fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ 60000 }, sizeof(unsigned));
 #endif
 #ifdef TCP_KEEPIDLE
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){ 300 }, sizeof(int));

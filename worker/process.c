@@ -28,6 +28,7 @@
 
 enum {
     STOP_MS = 1000,
+    STOP_JOBS_MS = 3000, /* for what is still to be stored */
     BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
     PING_TIMEOUT_S = 32
 };
@@ -588,10 +589,14 @@ worker_reload(struct proc *p)
     }
 }
 
+/* What ended sessions leave goes into the database first; not for ever. */
 static void
 on_stop_timer(struct loop_timer *t)
 {
     struct worker *w = container_of(t, struct worker, stop_timer);
+    enum {
+        AGAIN_MS = 20
+    };
 
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
@@ -600,6 +605,12 @@ on_stop_timer(struct loop_timer *t)
                 live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
+    if (w->jobs->n > 0 && loop_now_ms(w->loop) < w->stop_until_ms) {
+        loop_timer_set(w->loop, t, AGAIN_MS);
+        return;
+    }
+    if (w->jobs->n > 0)
+        log_error(NULL, "%zu pieces of work could not be finished", w->jobs->n);
     proc_stopped(w->proc, 0);
 }
 
@@ -620,6 +631,7 @@ worker_stop(struct proc *p)
         worker_commit(w);
     }
     out_flush_all(w);
+    w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
     w->stop_timer.fn = on_stop_timer;
     loop_timer_set(w->loop, &w->stop_timer, w->n_conns ? STOP_MS : 0);
 }

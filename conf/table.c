@@ -62,7 +62,7 @@ static const struct conf_option modules[] = {
 const struct conf_table conf_options = { options, ARRAY_LEN(options) };
 const struct conf_table conf_listen_options = { listen_options,
     ARRAY_LEN(listen_options) };
-const struct conf_table conf_modules = { modules, ARRAY_LEN(modules) };
+struct conf_table conf_modules = { modules, ARRAY_LEN(modules) };
 
 static const struct {
     const char *text;

@@ -52,7 +52,7 @@ struct conf_table {
 
 extern const struct conf_table conf_options;
 extern const struct conf_table conf_listen_options;
-extern const struct conf_table conf_modules;
+extern struct conf_table conf_modules; /* grows at the start: conf/foreign.h */
 
 /* What type.def says of a type, and the size of its field. */
 const char *conf_type_text(enum conf_type type);

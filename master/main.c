@@ -14,6 +14,7 @@
 
 #include "admin/process.h"
 #include "auth/process.h"
+#include "conf/foreign.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/spawn.h"
@@ -179,6 +180,7 @@ main(int argc, char **argv)
     int control_fd, r = 1;
 
     open_standard_descriptors();
+    conf_foreign_load();
     control_fd = spawn_control_fd();
     if (control_fd >= 0)
         return proc_main(control_fd, &opt.loader, roles);

@@ -419,6 +419,13 @@ bool host_has_module(
 void *module_config(
         const struct worker *w, const struct conf_host *host, const struct module *m);
 
+/*
+ * The domains of a service by its options `hosts` (a list) and `host`, @HOST@ replaced and
+ * prepared: how many.
+ */
+size_t module_domains(struct arena *arena, const struct conf_host *host,
+        const struct conf_module *options, struct str *ret, size_t max);
+
 /* Features and identities of the server or of its accounts, by all modules of the host.
  */
 void module_features(struct worker *w, const struct conf_host *host, bool account,

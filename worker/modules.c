@@ -13,14 +13,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
+#include "conf/foreign.h"
 #include "conf/table.h"
 #include "worker/account.h"
-
-#ifndef MODULEDIR
-#define MODULEDIR "/usr/local/lib/stanzad"
-#endif
 
 enum {
     MODULES_MAX = 128,
@@ -130,30 +126,6 @@ open_one(const char *dir, const char *file)
     buf_fini(&path);
 }
 
-/* Beside the executable (a build folder), or where it was installed to. */
-static void
-modules_dir(char *ret_dir, size_t size)
-{
-    const char *env = getenv("STANZAD_MODULES");
-    ssize_t n;
-
-    if (env) {
-        snprintf(ret_dir, size, "%s", env);
-        return;
-    }
-    n = readlink("/proc/self/exe", ret_dir, size - 1);
-    if (n > 0) {
-        ret_dir[n] = '\0';
-        *strrchr(ret_dir, '/') = '\0';
-        if (strlen(ret_dir) + sizeof "/modules" < size) {
-            strcat(ret_dir, "/modules");
-            if (access(ret_dir, X_OK) == 0)
-                return;
-        }
-    }
-    snprintf(ret_dir, size, "%s", MODULEDIR);
-}
-
 static int
 cmp_names(const void *a, const void *b)
 {
@@ -171,7 +143,7 @@ modules_open(void)
     if (opened.n > 0)
         return;
     add(&core_module);
-    modules_dir(dir, sizeof dir);
+    conf_modules_dir(dir, sizeof dir);
     dp = opendir(dir);
     while (dp && (d = readdir(dp))) {
         struct str file = str_from(d->d_name);
@@ -291,6 +263,53 @@ run_module(
         hm->config = o->module->configure(run->host, options);
     if (o->part >= 0)
         run->parts = run->parts * 31 + o->hash + hm->which;
+}
+
+/* "echo.@HOST@" for this host, prepared; p == NULL: it cannot be a domain. */
+static struct str
+domain_of(struct arena *arena, const struct conf_host *host, struct str text)
+{
+    struct str mark = STR("@HOST@"), ret = STR_NULL;
+    struct buf name = { 0 };
+
+    while (text.n) {
+        if (str_starts(text, mark)) {
+            buf_add_str(&name, host->name);
+            text.p += mark.n;
+            text.n -= mark.n;
+        } else {
+            buf_add_char(&name, *text.p++);
+            text.n--;
+        }
+    }
+    if (jid_prep_domain(arena, buf_str(&name), &ret) < 0) {
+        log_error(NULL, "%s cannot be the domain of a service", buf_c(&name));
+        ret = STR_NULL;
+    } else {
+        ret = str_dup(arena, ret);
+    }
+    buf_fini(&name);
+    return ret;
+}
+
+size_t
+module_domains(struct arena *arena, const struct conf_host *host,
+        const struct conf_module *options, struct str *ret, size_t max)
+{
+    const struct conf_node *hosts =
+            conf_section_find(&conf_modules, options->def, STR("hosts"))
+                    ? conf_module_node(options, "hosts")
+                    : NULL;
+    size_t n = 0;
+
+    if (hosts && hosts->kind == CONF_SCALAR && max > 0)
+        ret[n] = domain_of(arena, host, hosts->text), n += ret[n].n > 0;
+    for (const struct conf_node *c = hosts ? hosts->first : NULL; c && n < max; c = c->next)
+        ret[n] = domain_of(arena, host, c->text), n += ret[n].n > 0;
+    if (n == 0 && max > 0)
+        ret[n] = domain_of(arena, host, conf_module_text(options, "host")),
+        n += ret[n].n > 0;
+    return n;
 }
 
 static void

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
 #include "conf/table.h"
@@ -31,7 +32,11 @@ enum {
 static const char *
 keep(struct str s)
 {
-    return str_heap_c(s);
+    static struct arena words;
+
+    if (words.chunk_size == 0)
+        arena_init(&words, 1024);
+    return str_dup_c(&words, s);
 }
 
 static bool
@@ -69,23 +74,21 @@ fields_of(struct str line, struct str ret[FIELDS])
 {
     size_t n = 0;
 
-    while (n + 1 < FIELDS && str_cut(&line, '|', &ret[n])) {
-        /* "ENUM a|b": the words of a type have bars of their own */
+    while (n < FIELDS && str_cut(&line, '|', &ret[n])) {
         ret[n] = str_trim(ret[n]);
         n++;
     }
-    ret[n] = str_trim(line);
-    return n + 1;
+    return n;
 }
 
 /* "option | name | TYPE words | default | sentence", where words may have bars. */
 static int
 read_option(struct str line, struct conf_option *o)
 {
-    struct str rest = line, kind, name, type, deflt, doc = STR_NULL;
-    size_t at = line.n, bars = 0;
+    struct str rest = line, kind, name, type, deflt, doc;
+    size_t at, bars = 0;
 
-    if (!str_cut(&rest, '|', &kind) || !str_cut(&rest, '|', &name))
+    if (!str_cut(&rest, '|', &kind) || !str_cut(&rest, '|', &name) || !rest.p)
         return -EINVAL;
     for (at = rest.n; at > 0 && bars < 2; at--)
         bars += rest.p[at - 1] == '|';
@@ -100,8 +103,7 @@ read_option(struct str line, struct conf_option *o)
     name = str_trim(name);
     *o = (struct conf_option){ .row = CONF_ROW_OPTION, .effect = true };
     rest = type;
-    if (!str_cut(&rest, ' ', &type))
-        type = rest, rest = STR("");
+    str_cut(&rest, ' ', &type);
     if (!is_name(name) || !type_from(type, &o->type))
         return -EINVAL;
     o->name = keep(name);
@@ -135,16 +137,20 @@ read_line(struct str line, struct conf_option *o)
     return -EINVAL;
 }
 
+/* Before anybody has a pointer to a row. The first table is not on the heap. */
 static void
 append(const struct conf_option *row, size_t n)
 {
-    struct conf_option *all =
-            mem_alloc((conf_modules.n + n) * sizeof *all); /* for ever */
+    static struct conf_option *grown;
+    size_t n_before = conf_modules.n;
 
-    memcpy(all, conf_modules.row, conf_modules.n * sizeof *all);
-    memcpy(all + conf_modules.n, row, n * sizeof *all);
-    conf_modules.row = all;
-    conf_modules.n += n;
+    if (!grown) {
+        grown = mem_alloc(n_before * sizeof *grown);
+        memcpy(grown, conf_modules.row, n_before * sizeof *grown);
+    }
+    grown = mem_realloc(grown, (n_before + n) * sizeof *grown);
+    memcpy(grown + n_before, row, n * sizeof *grown);
+    conf_modules = (struct conf_table){ grown, n_before + n };
 }
 
 int
@@ -156,19 +162,19 @@ conf_foreign_add(struct str text, unsigned *ret_line)
 
     *ret_line = 0;
     while (text.n) {
-        if (!str_cut(&text, '\n', &line))
-            line = text, text = STR_NULL;
+        str_cut(&text, '\n', &line);
         ++*ret_line;
         line = str_trim(line);
         if (line.n == 0 || line.p[0] == '#')
             continue;
-        if (n == ARRAY_LEN(row) || line.n > LINE_MAX_OURS || read_line(line, &row[n]) < 0 ||
+        if (n == ARRAY_LEN(row) || line.n > LINE_MAX_OURS ||
+                read_line(line, &row[n]) < 0 ||
                 (row[n].row == CONF_ROW_SECTION) != (n == 0))
             return -EINVAL;
         n++;
     }
-    if (n == 0 || conf_table_find(&conf_modules, str_from(row[0].name),
-                          1u << CONF_ROW_SECTION))
+    if (n == 0 || conf_table_find(
+                          &conf_modules, str_from(row[0].name), 1u << CONF_ROW_SECTION))
         return -EINVAL;
     append(row, n);
     return 0;
@@ -214,7 +220,8 @@ load_file(const char *path)
     buf_added(&text, n);
     fclose(f);
     if (conf_foreign_add(buf_str(&text), &line) < 0)
-        fprintf(stderr, "stanzad: %s, line %u: not understood, or a module that is known\n",
+        fprintf(stderr,
+                "stanzad: %s, line %u: not understood, or a module that is known\n",
                 path, line);
     buf_fini(&text);
 }

@@ -2,7 +2,8 @@
  * mod_cputime.c -- an example: a request to the server
  *
  *     <iq type='get' to='example.org' id='1'><query xmlns='ejabberd:cputime'/></iq>
- *     <iq type='result' …><query xmlns='ejabberd:cputime'><time>1234</time></query></iq>
+ *     <iq type='result' …><query
+ * xmlns='ejabberd:cputime'><time>1234</time></query></iq>
  *
  * The time is that of the worker process which answers, in milliseconds. doc/MODULES.md
  * explains each part of this file.
@@ -23,7 +24,8 @@ cputime(struct job *j, const struct sql_result *result)
 {
     const struct conf_module *options = conf_module_find(j->host, STR("mod_cputime"));
     struct conf_access access = conf_module_access(options, "access");
-    struct conf_subject asker = { j->from.local, j->from.domain, j->from.resource, NULL };
+    struct conf_subject asker = { j->from.local, j->from.domain, j->from.resource,
+        NULL };
     struct xml_el *query;
     struct timespec used;
     char text[32];

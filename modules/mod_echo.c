@@ -2,7 +2,8 @@
  * mod_echo.c -- an example: a service with a domain of its own
  *
  * Messages to any address of echo.HOST come back; presence is greeted; pings and
- * questions for its nature are answered. doc/MODULES.md explains each part of this file.
+ * questions for its nature are answered. doc/MODULES.md explains each part of this
+ * file.
  */
 #include "worker/module.h"
 
@@ -11,8 +12,8 @@ enum {
 };
 
 static size_t
-domains(struct arena *arena, const struct conf_host *host, void *config, struct str *ret,
-        size_t max)
+domains(struct arena *arena, const struct conf_host *host, void *config,
+        struct str *ret, size_t max)
 {
     const struct conf_module *options = conf_module_find(host, STR("mod_echo"));
 

@@ -304,7 +304,8 @@ module_domains(struct arena *arena, const struct conf_host *host,
 
     if (hosts && hosts->kind == CONF_SCALAR && max > 0)
         ret[n] = domain_of(arena, host, hosts->text), n += ret[n].n > 0;
-    for (const struct conf_node *c = hosts ? hosts->first : NULL; c && n < max; c = c->next)
+    for (const struct conf_node *c = hosts ? hosts->first : NULL; c && n < max;
+            c = c->next)
         ret[n] = domain_of(arena, host, c->text), n += ret[n].n > 0;
     if (n == 0 && max > 0)
         ret[n] = domain_of(arena, host, conf_module_text(options, "host")),

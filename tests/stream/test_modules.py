@@ -1,5 +1,6 @@
 """The module interface: doc/MODULES.md, by its two examples"""
 import os
+import re
 import signal
 
 import pytest
@@ -21,12 +22,6 @@ def server(examples):
     examples.new_test()
     yield examples
     examples.new_test()
-
-
-def boss(server):
-    account = server.register("boss") if "boss@example.net" not in server.ctl("registered_users", "example.net") \
-        else None
-    return account
 
 
 def test_a_request_to_the_server(make_server):
@@ -98,10 +93,9 @@ def test_a_module_is_added_and_taken_away(make_server):
 def test_options_of_others_modules_are_checked(make_server):
     """modules/mod_echo.options: an error names the file, the line and the option"""
     server = make_server(start=False, config={"modules": {"mod_ping": {}, "mod_echo": {"hots": "x"}}})
-    done = server.spawn("-t")
-    out, _ = done.communicate(timeout=wait.PATIENCE) if hasattr(done, "communicate") else (None, None)
-    text = server.stderr() + (out or b"").decode() if isinstance(out, bytes) else server.stderr() + str(out or "")
-    assert "hots" in text and "did you mean host" in text, text
+    server.spawn("-t", "-c", server.conf_file).wait(wait.PATIENCE)
+    assert re.search(r"stanzad.yml:\d+:\d+: error: .*mod_echo.*hots.*did you mean host", server.stderr()), \
+        server.stderr()
 
 
 def test_workers_die(make_server):

@@ -215,6 +215,26 @@ notify_now(struct job *j, const struct sql_result *result)
             (struct str){ j->data.p + sizeof head, j->data.n - sizeof head });
 }
 
+/* --- What the core itself tells the workers of an account --- */
+
+enum {
+    NOTIFY_REREAD
+};
+
+void
+account_reread(struct worker *w, struct str bare)
+{
+    sessions_notify(w, &core_module, bare, NOTIFY_REREAD, STR_NULL);
+}
+
+static void
+notify(struct event *e, unsigned what, struct str data)
+{
+    (void)data;
+    if (what == NOTIFY_REREAD)
+        account_read_again(e->w, e->account);
+}
+
 static const job_fn steps[] = {
     [STEP_INBOUND] = inbound,
     [STEP_ENDED] = ended,
@@ -227,4 +247,5 @@ const struct module core_module = {
     .doc = "Delivery and presence",
     .steps = steps,
     .n_steps = ARRAY_LEN(steps),
+    .notify = notify,
 };

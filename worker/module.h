@@ -106,7 +106,10 @@ enum hook {
     HOOK_BOUNCED,
     /* A subscription stanza of a session to `to`: c, account, s (el). DONE: handled. */
     HOOK_SUBSCRIPTION_OUT,
-    /* The same for an account of ours: in its home, job, account (loaded), s (el). */
+    /*
+     * The same for an account of ours: in its home, account (loaded), s (el), job:
+     * after job_take() it may go on.
+     */
     HOOK_SUBSCRIPTION_IN,
     /* A roster item was changed: at home, account, contact (new) or contact->jid only.
      */
@@ -153,6 +156,12 @@ struct event {
 };
 
 typedef enum hook_result (*hook_fn)(struct event *e);
+
+/*
+ * Calls the hooks of e->host in their order until one is DONE: HOOK_DONE then. A module
+ * calls those that are said to be about what it does.
+ */
+enum hook_result hook_run(struct worker *w, enum hook hook, struct event *e);
 
 struct module_hook {
     enum hook on;
@@ -313,6 +322,8 @@ struct contacts *account_contacts(struct account *a);
 void *account_part(const struct account *a, const struct module *m);
 /* Replaces (and frees) the part. */
 void account_set_part(struct account *a, const struct module *m, void *part);
+/* It is read from the database again, in all workers: somebody else has written. */
+void account_reread(struct worker *w, struct str bare);
 /* Account-wide route flags (ROUTE_FILTER, ROUTE_ARCHIVE) that this module asks for. */
 void account_set_flags(
         struct worker *w, struct account *a, const struct module *m, uint16_t flags);

@@ -60,10 +60,6 @@ const struct module *module_of_part(const struct worker *w, unsigned part);
 unsigned module_db(
         const struct worker *w, const struct conf_host *host, const struct module *m);
 
-/*
- * Calls the hooks of e->host in their order until one is DONE: HOOK_DONE then.
- */
-enum hook_result hook_run(struct worker *w, enum hook hook, struct event *e);
 bool hook_exists(const struct worker *w, const struct conf_host *host, enum hook hook);
 
 /* The service that has this domain; NULL: nobody. */

@@ -12,8 +12,10 @@
 #include "modules/roster.h"
 
 enum {
-    WAIT_TRIES = 3, /* 1 + 2 + 4 seconds */
-    AGAIN_TRIES = 3 /* if others change the same roster */
+    WAIT_TRIES = 3,  /* 1 + 2 + 4 seconds */
+    AGAIN_TRIES = 4, /* if others change the same roster */
+    NUMBER_TRIES =
+            2 /* then our number does not fit those in the database: a new epoch */
 };
 
 /* --- Packed --- */
@@ -312,18 +314,20 @@ roster_change_begin(struct job *j, struct roster_change *ch)
     struct buf version = { 0 };
 
     memcpy(epoch, r->epoch, sizeof epoch);
-    ch->n = r->n;
-    if (ch->flags & ROSTER_WRITE) {
-        ch->n = r->known ? r->n + 1 : 1;
-        if (!r->known)
-            rand_text(epoch, ROSTER_EPOCH);
-    }
     ch->epoch = str_from(epoch);
+    ch->n = r->n;
     if (!(ch->flags & ROSTER_WRITE)) {
         complete(j, ch);
         return;
     }
     ch->tries = roster_change_tries(j);
+    if (r->known && ch->tries < NUMBER_TRIES) {
+        ch->n = r->n + 1;
+    } else {
+        ch->n = 1;
+        rand_text(epoch, ROSTER_EPOCH);
+        ch->epoch = str_from(epoch);
+    }
     roster_version_store(&version, epoch, ch->n, hash_after(j, ch));
     keep(j, ch);
     if (ch->flags & ROSTER_GONE)

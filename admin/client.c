@@ -19,8 +19,8 @@
 #include "admin/call.h"
 #include "admin/help.h"
 #include "admin/json.h"
-#include "admin/peer.h"
 #include "base/mem.h"
+#include "ipc/peer.h"
 
 enum {
     RETRY_MS = 200,

@@ -2,7 +2,7 @@
  * peer_linux.c -- the user at the other end of a Unix socket, on Linux
  */
 #if defined(__linux__)
-#include "admin/peer.h"
+#include "ipc/peer.h"
 
 #include <errno.h>
 #include <sys/socket.h>

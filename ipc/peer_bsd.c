@@ -2,7 +2,7 @@
  * peer_bsd.c -- the user at the other end of a Unix socket, on the BSDs and macOS
  */
 #if !defined(__linux__)
-#include "admin/peer.h"
+#include "ipc/peer.h"
 
 #include <errno.h>
 #include <unistd.h>

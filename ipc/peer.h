@@ -1,5 +1,5 @@
-#ifndef ADMIN_PEER_H
-#define ADMIN_PEER_H
+#ifndef IPC_PEER_H
+#define IPC_PEER_H
 
 #include <sys/types.h>
 

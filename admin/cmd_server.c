@@ -54,9 +54,27 @@ number(struct str s)
     return str_to_u64(s, &n) == 0 ? n : 0;
 }
 
+/* A holder clears the page of a master that has died. */
+static bool
+master_is_there(const struct request *rq)
+{
+    for (unsigned i = 0; i < rq->p->n_pages; i++) {
+        if (rq->p->page[i]->addr == master)
+            return rq->p->page[i]->pid != 0;
+    }
+    return true;
+}
+
 static void
 ask_master(struct request *rq, const char *name, size_t n_args, call_fn fn)
 {
+    if (!master_is_there(rq)) {
+        call_failed(rq, IPC_UNAVAILABLE,
+                STR("the master process has died. The service goes on, but nothing "
+                    "that ends is replaced.\nStart stanzad again as it was started "
+                    "before: it goes on with the running processes"));
+        return;
+    }
     call_start(rq, master, IPC_MASTER_CALL, name, rq->arg, n_args, fn);
 }
 
@@ -75,9 +93,26 @@ on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
         call_failed(rq, reply->status, reply->text);
 }
 
+/* Without a master: when the holders let go, everybody ends in order. */
+static void
+stop_without_master(struct request *rq)
+{
+    for (unsigned i = 0; i < rq->p->n_pages; i++) {
+        ipc_addr addr = rq->p->page[i]->addr;
+
+        if (ipc_addr_role(addr) == PROC_HOLDER)
+            proc_send(rq->p, addr, IPC_ABANDON, &(struct ipc_nothing){ 0 });
+    }
+    result_ok(&rq->result);
+}
+
 void
 cmd_stop(struct request *rq)
 {
+    if (!master_is_there(rq)) {
+        stop_without_master(rq);
+        return;
+    }
     ask_master(rq, "stop", 0, on_done);
 }
 

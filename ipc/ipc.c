@@ -8,6 +8,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "base/hash.h"
+
 static const char *const role_names[PROC_ROLES] = {
 #define PROC(NAME, name, sentence) [PROC_##NAME] = name,
 #include "ipc/proc.def"
@@ -249,6 +251,36 @@ get_list(struct getter *g)
     }
 #include "ipc/payload.def"
 #include "ipc/payload_undef.h"
+
+/* The tables as text. */
+static const char tables[] =
+#define PAYLOAD(name) #name "{"
+#define U8(f)         #f ":u8,"
+#define U16(f)        #f ":u16,"
+#define U32(f)        #f ":u32,"
+#define U64(f)        #f ":u64,"
+#define S8(f)         #f ":s8,"
+#define BYTES(f)      #f ":bytes,"
+#define LIST(f)       #f ":list,"
+#define END           "}"
+#include "ipc/payload.def"
+#include "ipc/payload_undef.h"
+#define IPC(NAME, from, to, payload, descriptor) \
+#NAME "," #from "," #to "," #payload "," #descriptor ";"
+#include "ipc/ipc.def"
+#undef IPC
+#define PROC(NAME, name, sentence) #NAME ";"
+#include "ipc/proc.def"
+#undef PROC
+        ;
+
+uint64_t
+ipc_signature(void)
+{
+    static const struct hash_key key = { { 1, 2 } };
+
+    return hash_bytes(&key, tables, sizeof tables);
+}
 
 static const struct ipc_frame_info frame_infos[IPC_TYPES] = {
 #define FD   true

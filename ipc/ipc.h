@@ -124,6 +124,9 @@ bool ipc_list_next(struct ipc_list *l, struct str *ret_s);
 #include "ipc/payload.def"
 #include "ipc/payload_undef.h"
 
+/* Changes with anything in the tables of roles, frames and payloads. */
+uint64_t ipc_signature(void);
+
 /* Room for any of them. */
 union ipc_any {
 #include "ipc/payload_skip.h"

@@ -69,9 +69,11 @@ is_file_below(const struct conf_sql *sql, const char *dir)
     return rest.n > 1 && rest.p[0] == '/' && !memmem(rest.p, rest.n, "..", 2);
 }
 
-bool
-boot_sql_is_confined(const struct master *m, const struct conf *conf)
+/* All databases are files of ours: the sql process then sees nothing but them. */
+static bool
+sql_is_confined(const struct master *m)
 {
+    const struct conf *conf = m->conf;
     char *dir = home_file(&m->home, "sqlite");
     bool confined = m->home.is_root;
 
@@ -86,13 +88,19 @@ boot_sql_is_confined(const struct master *m, const struct conf *conf)
     return confined;
 }
 
+bool
+boot_is_confined(const struct child *c)
+{
+    /* A sql process that connects to databases needs sockets and the resolver's files.
+     */
+    return c->role == PROC_SQL ? sql_is_confined(c->master) : c->master->home.is_root;
+}
+
 static void
 send_boot(struct child *c)
 {
     struct master *m = c->master;
-    /* A sql process that connects to databases needs sockets and the resolver's files. */
-    bool confined = c->role == PROC_SQL ? boot_sql_is_confined(m, m->conf)
-                                        : m->home.is_root;
+    bool confined = boot_is_confined(c);
     char *root = home_file(&m->home, c->role == PROC_SQL ? "sqlite" : "empty");
     struct ipc_boot boot = { .role = (uint8_t)c->role,
         .slot = (uint16_t)c->slot,
@@ -105,6 +113,7 @@ send_boot(struct child *c)
         .home = str_from(m->home.path),
         .secret = { m->home.secret, sizeof m->home.secret } };
 
+    c->confined = confined;
     post_send(m->post, c->addr, IPC_BOOT, &boot);
     mem_free(&root);
 }
@@ -150,7 +159,7 @@ may_send(enum proc_role from, enum proc_role to)
     for (unsigned type = 0; type < IPC_TYPES; type++) {
         const struct ipc_frame_info *info = ipc_frame_info(type);
 
-        if ((info->from | info->to) & P_MASTER)
+        if (info->from == P_MASTER || info->to & P_MASTER)
             continue;
         if (info->from & 1u << from && info->to & 1u << to)
             return true;
@@ -183,8 +192,43 @@ send_peers(struct child *c)
     }
 }
 
+/* Puts what they hold into memory that has a descriptor, in place of what was there. */
+static int
+blob_replace(struct buf *bytes, int *fd, uint64_t *size)
+{
+    int new_fd = blob_new(buf_str(bytes));
+
+    if (new_fd >= 0) {
+        close_fd(fd);
+        *fd = new_fd;
+        *size = bytes->n;
+    }
+    if (bytes->p)
+        mem_wipe(bytes->p, bytes->n);
+    buf_fini(bytes);
+    return new_fd < 0 ? new_fd : 0;
+}
+
 int
-boot_send_conf(struct child *c, struct buf *certs)
+boot_load(struct master *m, struct buf *problems)
+{
+    struct buf certs = { 0 }, conf = { 0 };
+    int r;
+
+    m->certs_stamp = certs_stamp(m->conf); /* first: what changes now is seen later */
+    certs_read(m->conf, &certs, problems);
+    r = blob_replace(&certs, &m->certs_blob, &m->certs_size);
+    conf_pack(m->conf, CONF_SECRET_ALL, &conf);
+    if (r == 0)
+        r = blob_replace(&conf, &m->conf_blob, &m->conf_size);
+    buf_fini(&conf);
+    if (r < 0)
+        buf_addf(problems, "no memory for the configuration: %s\n", strerror(-r));
+    return r;
+}
+
+int
+boot_send_conf(struct child *c)
 {
     static const unsigned may_see[PROC_ROLES] = {
         [PROC_SQL] = CONF_SECRET_SQL, [PROC_AUTH] = CONF_SECRET_AUTH
@@ -197,55 +241,39 @@ boot_send_conf(struct child *c, struct buf *certs)
     mem_wipe(packed.p, packed.n);
     buf_fini(&packed);
     if (r == 0 && c->role == PROC_WORKER)
-        r = send_blob(c, IPC_CERTS, buf_str(certs));
+        send_fd(c, IPC_CERTS, &(struct ipc_blob){ .size = c->master->certs_size },
+                c->master->certs_blob);
     return r;
 }
 
 void
-boot_send_listener(struct child *c, unsigned index)
-{
-    struct ipc_listener m = { .index = (uint16_t)index };
-    int fd = listeners_fd(c->master->listeners, index, c->slot);
-
-    if (fd >= 0)
-        send_fd(c, IPC_LISTENER, &m, fd);
-}
-
-static void
-send_listeners(struct child *c)
+boot_send_listeners(struct child *c)
 {
     struct master *m = c->master;
-    struct ipc_listener control = { .index = 0 };
+    struct ipc_listener msg = { .index = 0 };
 
     if (c->role == PROC_ADMIN)
-        send_fd(c, IPC_LISTENER, &control, m->control_socket);
+        send_fd(c, IPC_LISTENER, &msg, m->control_socket);
     if (c->role != PROC_WORKER)
         return;
-    for (unsigned i = 0; i < listeners_n(m->listeners); i++)
-        boot_send_listener(c, i);
+    for (unsigned i = 0; i < listeners_n(m->listeners); i++) {
+        int fd = listeners_fd(m->listeners, i, c->slot, &msg.id);
+
+        msg.index = (uint16_t)i;
+        if (fd >= 0)
+            send_fd(c, IPC_LISTENER, &msg, fd);
+    }
 }
 
 void
 boot_send(struct child *c)
 {
-    struct buf certs = { 0 }, problems = { 0 };
-    struct str line, rest;
-
-    if (c->role == PROC_WORKER) {
-        certs_read(c->master->conf, &certs, &problems);
-        for (rest = buf_str(&problems); str_cut(&rest, '\n', &line);)
-            log_warning(NULL, "%.*s", STR_ARG(line));
-    }
     send_boot(c);
     boot_send_log(c);
     send_zones(c);
     send_fd(c, IPC_MAILBOX, &(struct ipc_nothing){ 0 }, c->mailbox[0]);
     send_peers(c);
-    boot_send_conf(c, &certs);
-    send_listeners(c);
+    boot_send_conf(c);
+    boot_send_listeners(c);
     post_send(c->master->post, c->addr, IPC_GO, &(struct ipc_nothing){ 0 });
-    if (certs.p)
-        mem_wipe(certs.p, certs.n);
-    buf_fini(&certs);
-    buf_fini(&problems);
 }

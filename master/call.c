@@ -210,6 +210,11 @@ call_on_master_call(void *ctx, ipc_addr from, const void *msg, int *fd)
     struct ipc_list args = m->args;
 
     (void)from, (void)fd;
+    if (c->state == CHILD_ASKED) { /* of the master before, who knows how long ago */
+        call_reply(call.m, m->id, IPC_UNAVAILABLE,
+                STR("the master was replaced meanwhile; ask again"));
+        return;
+    }
     for (size_t i = 0; i < ARRAY_LEN(calls); i++) {
         if (!str_eq_c(m->name, calls[i].name))
             continue;

@@ -5,6 +5,12 @@
  * control channel of its own, which ends with it. One that ends unexpectedly is
  * followed by the next, at once the first time and then slower, for ever; everybody
  * else goes on meanwhile, and what is sent to it waits in its mailbox.
+ *
+ * We may die at any instruction here, and another master must find either nobody or
+ * somebody whom it can go on with. So the holders get our end of the control channel
+ * before anyone is started at the other, and the process before it is told who it is. A
+ * master that comes in between finds a channel whose other end is closed, or one that
+ * has not been told everything and ends when it is asked.
  */
 #include "master/master.h"
 
@@ -18,10 +24,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "master/killpoint.h"
+#include "master/pidfd.h"
 #include "master/spawn.h"
 
 enum {
-    REPLACE_GRACE_MS = 10 * 1000
+    REPLACE_GRACE_MS = 10 * 1000,
+    HOLDERS_PAUSE_MS = 20, /* until the holders are asked again whether they hold it */
+    EXIT_MS = 2000 /* from the end of a control channel to that of its process */
 };
 
 static void
@@ -37,26 +47,78 @@ on_ready(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_adopted(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct child *c = ctx;
+    const struct ipc_adopted *m = msg;
+
+    if (c->state != CHILD_ASKED || m->number != c->question)
+        return;
+    c->booted = true;
+    c->confined = m->confined;
+    c->state = CHILD_STARTING;
+    log_notice(NULL, "%s goes on, as pid %d", c->name, (int)c->pid);
+    if (m->stopping)
+        child_replace(c); /* in case that its order to end is not carried out */
+    else if (m->ready)
+        on_ready(ctx, from, NULL, fd);
+}
+
+static void
 on_reloaded(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
+    (void)from, (void)fd;
+    reload_child_done(ctx, ((const struct ipc_u64 *)msg)->value);
+}
+
+static void
+on_holding(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct child *c = ctx;
+
     (void)from, (void)msg, (void)fd;
-    reload_child_done(ctx);
+    if (c->told && c->state == CHILD_READY) {
+        c->holds = true;
+        master_holder_holds(c->master);
+    }
 }
 
 static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_READY] = on_ready,
+    [IPC_ADOPTED] = on_adopted,
     [IPC_RELOADED] = on_reloaded,
+    [IPC_HOLDING] = on_holding,
     [IPC_MASTER_CALL] = call_on_master_call,
 };
+
+static void has_ended(struct child *c, const int *status);
+static void child_boot(struct child *c);
 
 static void
 on_control(struct loop_io *io, unsigned events)
 {
     struct child *c = io->arg;
+    int r;
 
     (void)events;
-    while (mailbox_read(&c->reader, io->fd) == 1)
-        ;
+    do
+        r = mailbox_read(&c->reader, io->fd);
+    while (r == 1);
+    if (r == 0 || !c->adopted)
+        return;
+    if (c->process.fd < 0) {
+        child_kill(c);
+        has_ended(c, NULL);
+    } else if (c->state != CHILD_STOPPING) {
+        loop_timer_set(c->master->loop, &c->timer, EXIT_MS);
+    }
+}
+
+static void
+on_process(struct loop_io *io, unsigned events)
+{
+    (void)events;
+    has_ended(io->arg, NULL);
 }
 
 static void
@@ -66,18 +128,18 @@ on_timer(struct loop_timer *timer)
 
     if (c->state == CHILD_DOWN) {
         child_start(c);
-    } else if (c->state == CHILD_STOPPING) {
+    } else if (c->state == CHILD_STARTING && !c->booted) {
+        child_boot(c);
+    } else {
         log_error(NULL, "%s (pid %d) does not end; killing it", c->name, (int)c->pid);
-        kill(c->pid, SIGKILL);
+        child_kill(c);
     }
 }
 
-int
+void
 child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot)
 {
-    bool numbered = role == PROC_WORKER || role == PROC_KEEPER;
-    uint64_t size = (uint64_t)SLOT_SIZE_GIB << 30;
-    int r, unused = -1;
+    bool numbered = role == PROC_WORKER || role == PROC_KEEPER || role == PROC_HOLDER;
 
     *c = (struct child){ .master = m,
         .role = role,
@@ -87,13 +149,23 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
         .status_ro = -1,
         .mailbox = { -1, -1 },
         .slot_rw = -1,
+        .process = { .fn = on_process, .arg = c, .fd = -1 },
         .control = { .fn = on_control, .arg = c, .fd = -1 },
+        .start_fd = -1,
         .timer = { .fn = on_timer } };
     snprintf(c->name, sizeof c->name, numbered ? "%s %u" : "%s", proc_role_name(role),
             slot);
     /* Whatever it claims, what comes over its channel is from its role. */
     mailbox_reader_init(
             &c->reader, ipc_addr_of(PROC_MASTER, 0), 1u << role, handlers, c);
+}
+
+int
+child_make(struct child *c)
+{
+    uint64_t size = (uint64_t)SLOT_SIZE_GIB << 30;
+    int unused = -1, r;
+
     r = zone_create(sizeof *c->status, &c->status_rw, &c->status_ro);
     if (r == 0)
         r = zone_map(&c->status_zone, c->status_rw, sizeof *c->status, 0, true);
@@ -104,7 +176,7 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
     c->status = c->status_zone.base;
     c->status->magic = STATUS_MAGIC;
     c->status->addr = c->addr;
-    if (role == PROC_WORKER) {
+    if (c->role == PROC_WORKER) {
         c->slot_base = zone_pick_base(size);
         r = c->slot_base ? zone_create(size, &c->slot_rw, &unused) : -ENOMEM;
         close_fd(&unused);
@@ -115,6 +187,7 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
 static void
 control_close(struct child *c)
 {
+    close_fd(&c->start_fd);
     if (c->control.fd < 0)
         return;
     post_del_peer(c->master->post, c->addr);
@@ -122,11 +195,31 @@ control_close(struct child *c)
     close_fd(&c->control.fd);
 }
 
+static void
+process_close(struct child *c)
+{
+    if (c->process.fd < 0)
+        return;
+    if (c->adopted)
+        loop_del(c->master->loop, &c->process);
+    close_fd(&c->process.fd);
+}
+
+void
+child_kill(struct child *c)
+{
+    if (c->process.fd >= 0)
+        pidfd_kill(c->process.fd, SIGKILL);
+    else if (c->pid > 0)
+        kill(c->pid, SIGKILL);
+}
+
 void
 child_fini(struct child *c)
 {
     loop_timer_cancel(c->master->loop, &c->timer);
     control_close(c);
+    process_close(c);
     mailbox_reader_fini(&c->reader);
     zone_unmap(&c->status_zone);
     close_fd(&c->status_rw);
@@ -136,29 +229,65 @@ child_fini(struct child *c)
     close_fd(&c->slot_rw);
 }
 
+/* The channel to the next occupant, which the holders get first. */
+static int
+control_open(struct child *c)
+{
+    int fds[2], r;
+
+    if (c->start_fd >= 0)
+        return 0;
+    r = mailbox_open(fds);
+    if (r < 0)
+        return r;
+    c->control.fd = fds[0];
+    c->start_fd = fds[1];
+    r = loop_add(c->master->loop, &c->control);
+    if (r < 0) {
+        close_fd(&c->control.fd);
+        close_fd(&c->start_fd);
+        return r;
+    }
+    post_add_peer(c->master->post, c->addr, fcntl(fds[0], F_DUPFD_CLOEXEC, 0));
+    holders_hold(c, ESTATE_CONTROL, 0, fds[0]);
+    holders_hold(c, ESTATE_PROCESS, 0, fds[0]); /* the one before is not at this end */
+    return 0;
+}
+
 static int
 child_spawn(struct child *c)
 {
     struct master *m = c->master;
-    int fds[2], r = mailbox_open(fds);
     char title[64];
     pid_t pid;
 
-    if (r < 0)
-        return r;
     snprintf(title, sizeof title, "stanzad: %s", c->name);
-    pid = spawn(m->exe, title, fds[1], m->log.fd);
-    close(fds[1]);
-    if (pid < 0) {
-        close(fds[0]);
+    pid = spawn(m->exe, title, c->start_fd, m->log.fd);
+    if (pid < 0)
         return (int)pid;
-    }
+    killpoint("spawn:forked");
+    close_fd(&c->start_fd);
     c->pid = pid;
-    c->control.fd = fds[0];
-    r = loop_add(m->loop, &c->control);
-    if (r == 0)
-        post_add_peer(m->post, c->addr, fcntl(fds[0], F_DUPFD_CLOEXEC, 0));
-    return r;
+    c->process.fd = pidfd_of(pid);
+    if (c->process.fd < 0)
+        c->process.fd = -1;
+    holders_hold(c, ESTATE_PROCESS, (uint64_t)pid,
+            c->process.fd >= 0 ? c->process.fd : c->control.fd);
+    return 0;
+}
+
+static void
+child_boot(struct child *c)
+{
+    if (!holders_settled(c->master)) {
+        loop_timer_set(c->master->loop, &c->timer, HOLDERS_PAUSE_MS);
+        return;
+    }
+    killpoint("spawn:held");
+    boot_send(c);
+    c->booted = true;
+    post_flush(c->master->post);
+    killpoint("spawn:booted");
 }
 
 static void
@@ -180,28 +309,30 @@ child_start(struct child *c)
     if (c->state != CHILD_DOWN)
         return;
     loop_timer_cancel(c->master->loop, &c->timer);
+    r = control_open(c);
+    if (r == 0 && !holders_settled(c->master)) {
+        loop_timer_set(c->master->loop, &c->timer, HOLDERS_PAUSE_MS);
+        return;
+    }
+    killpoint("spawn:opened");
     status_reset(c->status);
     c->started_ms = clock_ms();
     c->status->started_ms = c->started_ms;
+    c->status->starts = c->starts;
     c->planned = false;
-    r = child_spawn(c);
+    if (r == 0)
+        r = child_spawn(c);
     if (r < 0) {
         log_critical(NULL, "cannot start %s: %s", c->name, strerror(-r));
         control_close(c);
-        if (c->pid > 0) { /* it is there, but out of reach */
-            kill(c->pid, SIGKILL);
-            c->state = CHILD_STOPPING;
-        } else {
-            start_later(c, 0);
-        }
+        start_later(c, 0);
         return;
     }
+    c->starts++;
     c->status->pid = (int32_t)c->pid;
-    c->status->starts = c->starts;
     c->state = CHILD_STARTING;
     log_debug(NULL, "%s started with pid %d", c->name, (int)c->pid);
-    boot_send(c);
-    c->starts++;
+    child_boot(c);
 }
 
 void
@@ -212,10 +343,11 @@ child_replace(struct child *c)
     case CHILD_DOWN:
         child_start(c);
         break;
+    case CHILD_ASKED:
     case CHILD_STARTING:
     case CHILD_READY:
         if (c->role == PROC_WORKER)
-            kill(c->pid, SIGKILL);
+            child_kill(c);
         else
             child_stop(c, REPLACE_GRACE_MS);
         break;
@@ -230,48 +362,31 @@ child_stop(struct child *c, uint64_t grace_ms)
     loop_timer_cancel(c->master->loop, &c->timer);
     if (c->state == CHILD_DOWN)
         return;
-    if (c->state != CHILD_STOPPING)
+    if (c->state == CHILD_STARTING && !c->booted)
+        child_kill(c); /* it would wait for the rest of what it is */
+    else if (c->state != CHILD_STOPPING)
         post_send(c->master->post, c->addr, IPC_STOP, &(struct ipc_nothing){ 0 });
     c->state = CHILD_STOPPING;
     loop_timer_set(c->master->loop, &c->timer, grace_ms);
 }
 
 static void
-log_end(const struct child *c, int status)
+has_ended(struct child *c, const int *status)
 {
-    bool wanted = c->state == CHILD_STOPPING || c->planned;
-    bool as_usual = WIFEXITED(status) ? WEXITSTATUS(status) == 0
-                                      : c->planned && WTERMSIG(status) == SIGKILL;
-
-    if (wanted && as_usual) {
-        log_debug(NULL, "%s (pid %d) has ended", c->name, (int)c->pid);
-        return;
-    }
-    if (WIFSIGNALED(status))
-        log_error(NULL, "%s (pid %d) was ended by signal %d (%s)", c->name, (int)c->pid,
-                WTERMSIG(status), strsignal(WTERMSIG(status)));
-    else
-        log_error(NULL, "%s (pid %d) has ended with status %d", c->name, (int)c->pid,
-                WEXITSTATUS(status));
-    words_log(c);
-}
-
-void
-child_reap(struct child *c)
-{
-    int status;
-
-    if (c->pid <= 0 || waitpid(c->pid, &status, WNOHANG) != c->pid)
-        return;
-    on_control(&c->control, 0); /* its last frames */
+    while (mailbox_read(&c->reader, c->control.fd) == 1) /* its last frames */
+        ;
     loop_timer_cancel(c->master->loop, &c->timer);
-    log_end(c, status);
+    words_log_end(c, status);
     control_close(c);
+    process_close(c);
     c->pid = 0;
     c->status->pid = 0;
     c->status->ready = 0;
     c->state = CHILD_DOWN;
-    reload_child_done(c);
+    c->adopted = c->booted = c->confined = false;
+    c->told = c->holds = false;
+    c->behind_since_ms = 0;
+    reload_child_ended(c);
     if (c->master->state != MASTER_STOPPING) {
         if (c->planned)
             child_start(c);
@@ -279,4 +394,13 @@ child_reap(struct child *c)
             start_later(c, clock_ms() - c->started_ms);
     }
     master_child_ended(c);
+}
+
+void
+child_reap(struct child *c)
+{
+    int status;
+
+    if (!c->adopted && c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid)
+        has_ended(c, &status);
 }

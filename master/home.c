@@ -3,7 +3,8 @@
  *
  * The pid file is locked, not merely there, so that a dead server leaves nothing that
  * would have to be cleared away. Its name is checked again after locking, because the
- * server before may have removed it in between.
+ * server before may have removed it in between. A process that a master had just forked
+ * when it was killed holds the lock until it executes the program: hence the patience.
  *
  * Only the directories are given to the children's user, never files found in them: a
  * link planted there would give away any file of the system.
@@ -33,6 +34,11 @@ home_file(const struct home *home, const char *name)
     buf_addf(&b, "%s/%s", home->path, name);
     return b.p;
 }
+
+enum {
+    LOCK_TRIES = 40,
+    LOCK_PAUSE_US = 25 * 1000
+};
 
 static int
 make_dirs(const char *path, struct buf *error)
@@ -125,15 +131,14 @@ take_pid_file(struct home *home, struct buf *error)
     char *path = home_file(home, "stanzad.pid"), pid[32] = "";
     int fd = -1, r = 0;
 
-    for (int tries = 0; tries < 10; tries++) {
+    for (int tries = 0; tries < LOCK_TRIES; tries++) {
         close_fd(&fd);
         fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0644);
-        if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0) {
-            r = -errno;
+        r = fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+        if (r == 0 ? is_same_file(fd, path) : r != -EWOULDBLOCK)
             break;
-        }
-        if (is_same_file(fd, path))
-            break;
+        if (r < 0)
+            usleep(LOCK_PAUSE_US);
     }
     if (r == -EWOULDBLOCK) {
         ssize_t n = read(fd, pid, sizeof pid - 1);
@@ -229,14 +234,20 @@ home_open(struct home *home, const char *path, const char *user, struct buf *err
         r = make_dirs(path, error);
     if (r == 0)
         r = take_pid_file(home, error);
-    if (r == 0)
-        r = make_dir(home, "sqlite", 0700, home->uid, home->gid, error);
+    if (r < 0)
+        home_close(home);
+    return r;
+}
+
+int
+home_furnish(struct home *home, struct buf *error)
+{
+    int r = make_dir(home, "sqlite", 0700, home->uid, home->gid, error);
+
     if (r == 0 && home->is_root)
         r = make_dir(home, "empty", 0555, 0, 0, error);
     if (r == 0)
         r = secret_open(home, error);
-    if (r < 0)
-        home_close(home);
     return r;
 }
 

@@ -30,6 +30,9 @@ struct home {
  */
 int home_open(struct home *home, const char *path, const char *user, struct buf *error);
 
+/* Makes what belongs into it, and reads the secret. 0, or -errno with a sentence. */
+int home_furnish(struct home *home, struct buf *error);
+
 /* Writes our process id; after this process has become what it stays. */
 int home_write_pid(struct home *home);
 

@@ -16,11 +16,12 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/list.h"
 #include "base/mem.h"
+#include "base/rand.h"
+#include "master/unixsock.h"
 
 #if defined(SO_REUSEPORT_LB)
 #define REUSEPORT SO_REUSEPORT_LB /* FreeBSD: balances */
@@ -36,6 +37,7 @@ struct listener {
     struct list node;
     struct str name; /* on the heap */
     char *unix_path;
+    uint32_t id;           /* another one that is opened under this name has another */
     int index, next_index; /* in the configuration in force, and in the prepared one */
     unsigned n_fds;        /* one per worker, or one for all */
     int fd[];
@@ -71,14 +73,14 @@ listener_free(struct listener *ln, bool unlink_path)
 }
 
 void
-listeners_free(struct listeners **pls)
+listeners_free(struct listeners **pls, bool stay)
 {
     struct listeners *ls = *pls;
 
     if (!ls)
         return;
     list_for_safe(node, &ls->all)
-            listener_free(list_entry(node, struct listener, node), true);
+            listener_free(list_entry(node, struct listener, node), !stay);
     mem_free(pls);
 }
 
@@ -148,49 +150,6 @@ inet_open(const struct conf *conf, const struct conf_listener *cl, struct listen
     return r;
 }
 
-/* A socket file that nobody answers at is what a dead server left. */
-static int
-unix_clear(const struct sockaddr_un *sun, socklen_t len)
-{
-    struct stat st;
-    int fd, r = 0;
-
-    if (lstat(sun->sun_path, &st) < 0)
-        return errno == ENOENT ? 0 : -errno;
-    if (!S_ISSOCK(st.st_mode))
-        return -EEXIST;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (const struct sockaddr *)sun, len) == 0 || errno == EAGAIN)
-        r = -EADDRINUSE;
-    close_fd(&fd);
-    if (r == 0 && unlink(sun->sun_path) < 0)
-        r = -errno;
-    return r;
-}
-
-static int
-unix_open(const struct sockaddr_un *sun, socklen_t len, int backlog, int *ret_fd)
-{
-    int r = unix_clear(sun, len), fd;
-    mode_t before;
-
-    if (r < 0)
-        return r;
-    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0)
-        return -errno;
-    before = umask(0177); /* never open to others, not even for a moment */
-    if (bind(fd, (const struct sockaddr *)sun, len) < 0 || listen(fd, backlog) < 0)
-        r = -errno;
-    umask(before);
-    if (r == 0)
-        *ret_fd = take_fd(&fd);
-    close_fd(&fd);
-    return r;
-}
-
 static int
 unix_permit(const struct conf_listener *cl)
 {
@@ -220,6 +179,21 @@ listener_of(const struct listeners *ls, struct str name)
     return NULL;
 }
 
+static struct listener *
+listener_new(struct str name, uint32_t id, unsigned n_fds)
+{
+    struct listener *ln = mem_zalloc(sizeof *ln + n_fds * sizeof ln->fd[0]);
+
+    list_init(&ln->node);
+    ln->name = (struct str){ str_heap_c(name), name.n };
+    ln->id = id;
+    ln->index = ln->next_index = NONE;
+    ln->n_fds = n_fds;
+    for (unsigned i = 0; i < n_fds; i++)
+        ln->fd[i] = -1;
+    return ln;
+}
+
 static int
 listener_open(struct listeners *ls, const struct conf *conf,
         const struct conf_listener *cl, struct listener **ret_ln)
@@ -233,17 +207,12 @@ listener_open(struct listeners *ls, const struct conf *conf,
     if (!is_unix)
         n_fds = ls->n_workers;
 #endif
-    ln = mem_zalloc(sizeof *ln + n_fds * sizeof ln->fd[0]);
-    list_init(&ln->node);
-    ln->name = (struct str){ str_heap_c(cl->name), cl->name.n };
-    ln->index = ln->next_index = NONE;
-    ln->n_fds = n_fds;
-    for (unsigned i = 0; i < n_fds; i++)
-        ln->fd[i] = -1;
+    ln = listener_new(cl->name, (uint32_t)rand_u64(), n_fds);
     if (is_unix) {
-        r = unix_open((const struct sockaddr_un *)&cl->addr, cl->addr_len,
-                (int)cl->backlog, &ln->fd[0]);
-        if (r == 0) {
+        r = unixsock_listen(SOCK_STREAM, (const struct sockaddr_un *)&cl->addr,
+                cl->addr_len, (int)cl->backlog);
+        if (r >= 0) {
+            ln->fd[0] = r;
             ln->unix_path = str_heap_c(cl->unix_path);
             r = unix_permit(cl);
         }
@@ -301,44 +270,116 @@ listeners_abandon(struct listeners *ls)
 }
 
 void
-listeners_commit(struct listeners *ls, void (*on_close)(void *arg, unsigned old_index),
-        void (*between)(void *arg), void (*on_open)(void *arg, unsigned index),
-        void *arg)
+listeners_commit(struct listeners *ls)
 {
     list_for_safe(node, &ls->all)
     {
         struct listener *ln = list_entry(node, struct listener, node);
 
-        if (ln->next_index != NONE)
+        if (ln->next_index == NONE) {
+            listener_free(ln, true);
             continue;
-        if (on_close)
-            on_close(arg, (unsigned)ln->index);
-        listener_free(ln, true);
-    }
-    ls->n = ls->n_prepared;
-    if (between)
-        between(arg);
-    list_for(node, &ls->all)
-    {
-        struct listener *ln = list_entry(node, struct listener, node);
-        bool is_new = ln->index == NONE;
-
+        }
         ln->index = ln->next_index;
         ln->next_index = NONE;
-        if (is_new && on_open)
-            on_open(arg, (unsigned)ln->index);
     }
+    ls->n = ls->n_prepared;
+}
+
+void
+listeners_adopt(struct listeners *ls, const struct listener_socket *s, int fd)
+{
+    struct listener *ln = listener_of(ls, s->name);
+    int n_fds = 0;
+
+    if (s->n_fds > 0 && s->n_fds <= ls->n_workers && s->worker < s->n_fds)
+        n_fds = (int)s->n_fds;
+    if (!ln && n_fds > 0) {
+        ln = listener_new(s->name, s->id, s->n_fds);
+        list_add(&ls->all, &ln->node);
+    }
+    if (ln && ln->id == s->id && (int)ln->n_fds == n_fds) {
+        close_fd(&ln->fd[s->worker]);
+        ln->fd[s->worker] = take_fd(&fd);
+    }
+    close_fd(&fd);
+}
+
+static bool
+is_whole(const struct listener *ln)
+{
+    for (unsigned i = 0; i < ln->n_fds; i++) {
+        if (ln->fd[i] < 0)
+            return false;
+    }
+    return true;
+}
+
+bool
+listeners_settle(struct listeners *ls, const struct conf *conf)
+{
+    unsigned n = 0;
+
+    for (size_t i = 0; i < conf->n_listeners; i++) {
+        const struct conf_listener *cl = &conf->listeners[i];
+        struct listener *ln = listener_of(ls, cl->name);
+
+        if (!ln || ln->index != NONE || !is_whole(ln))
+            continue;
+        ln->index = (int)i;
+        if (cl->addr.ss_family == AF_UNIX)
+            ln->unix_path = str_heap_c(cl->unix_path);
+        n++;
+    }
+    list_for_safe(node, &ls->all)
+    {
+        struct listener *ln = list_entry(node, struct listener, node);
+
+        if (ln->index == NONE)
+            listener_free(ln, false);
+    }
+    ls->n = (unsigned)conf->n_listeners;
+    return n == conf->n_listeners;
+}
+
+bool
+listeners_next(const struct listeners *ls, struct listener_walk *at,
+        struct listener_socket *ret_socket, int *ret_fd)
+{
+    unsigned place = 0;
+
+    list_for(node, &ls->all)
+    {
+        const struct listener *ln = list_entry(node, struct listener, node);
+
+        if (place++ != at->place)
+            continue;
+        if (at->worker == ln->n_fds) {
+            at->place++;
+            at->worker = 0;
+            continue;
+        }
+        *ret_socket = (struct listener_socket){
+            .name = ln->name, .id = ln->id, .worker = at->worker, .n_fds = ln->n_fds
+        };
+        *ret_fd = ln->fd[at->worker++];
+        return true;
+    }
+    return false;
 }
 
 int
-listeners_fd(const struct listeners *ls, unsigned index, unsigned worker)
+listeners_fd(
+        const struct listeners *ls, unsigned index, unsigned worker, uint32_t *ret_id)
 {
     list_for(node, &ls->all)
     {
         const struct listener *ln = list_entry(node, struct listener, node);
 
-        if (ln->index == (int)index)
-            return ln->fd[ln->n_fds == 1 ? 0 : worker];
+        if (ln->index != (int)index)
+            continue;
+        *ret_id = ln->id;
+        return ln->fd[ln->n_fds == 1 ? 0 : worker];
     }
     return -1;
 }
@@ -347,17 +388,4 @@ unsigned
 listeners_n(const struct listeners *ls)
 {
     return ls->n;
-}
-
-int
-control_socket_open(const char *path)
-{
-    struct sockaddr_un sun = { .sun_family = AF_UNIX };
-    int fd = -1, r;
-
-    if (strlen(path) >= sizeof sun.sun_path)
-        return -ENAMETOOLONG;
-    memcpy(sun.sun_path, path, strlen(path) + 1);
-    r = unix_open(&sun, sizeof sun, 64, &fd);
-    return r < 0 ? r : fd;
 }

@@ -10,8 +10,9 @@ struct listeners; /* opaque: the sockets that accept, open as long as the servic
  * n_workers: each worker has a socket of its own, where the system balances among them.
  */
 struct listeners *listeners_new(unsigned n_workers);
-void listeners_free(
-        struct listeners **ls); /* removes Unix sockets from the file system */
+
+/* stay: Unix sockets keep their names in the file system, for those who go on there. */
+void listeners_free(struct listeners **ls, bool stay);
 
 /*
  * Opens what conf names and is not open yet. 0, or -errno with a sentence per problem
@@ -22,22 +23,39 @@ int listeners_prepare(
         struct listeners *ls, const struct conf *conf, struct buf *errors);
 void listeners_abandon(struct listeners *ls);
 
-/*
- * Makes the prepared set the one in force and closes what is not in it. on_close is
- * called with the former index of each that goes, then between once, then on_open with
- * the new index of each that came; they may be NULL.
- */
-void listeners_commit(struct listeners *ls,
-        void (*on_close)(void *arg, unsigned old_index), void (*between)(void *arg),
-        void (*on_open)(void *arg, unsigned index), void *arg);
+/* Makes the prepared set the one in force and closes what is not in it. */
+void listeners_commit(struct listeners *ls);
 
-/* The socket of a listener for one worker, still ours; -1: no such listener. */
-int listeners_fd(const struct listeners *ls, unsigned index, unsigned worker);
+/* One of the sockets that belong to a listener. */
+struct listener_socket {
+    struct str name;
+    uint32_t id; /* of the listener: one that is opened anew under this name has another
+                  */
+    unsigned worker, n_fds;
+};
+
+/* All that are in force or prepared. Start with { 0 }; false at the end. */
+struct listener_walk {
+    unsigned place, worker;
+};
+bool listeners_next(const struct listeners *ls, struct listener_walk *at,
+        struct listener_socket *ret_socket, int *ret_fd);
+
+/*
+ * For those that a master before us had opened: each socket (which becomes the
+ * listeners' to close), then all by the configuration that was in force. False: some
+ * were missing.
+ */
+void listeners_adopt(
+        struct listeners *ls, const struct listener_socket *socket, int fd);
+bool listeners_settle(struct listeners *ls, const struct conf *conf);
+
+/*
+ * The socket of a listener for one worker, still ours, and the listener's id; -1: no
+ * such listener.
+ */
+int listeners_fd(
+        const struct listeners *ls, unsigned index, unsigned worker, uint32_t *ret_id);
 unsigned listeners_n(const struct listeners *ls); /* indices in force are below this */
-
-/*
- * The stream socket at DIR/stanzad.sock for the admin process: a descriptor or -errno.
- */
-int control_socket_open(const char *path);
 
 #endif

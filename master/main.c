@@ -15,6 +15,7 @@
 #include "admin/process.h"
 #include "auth/process.h"
 #include "conf/foreign.h"
+#include "master/holder.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/spawn.h"
@@ -31,6 +32,7 @@
 #define AGAIN_ENV "STANZAD_AGAIN"
 
 static const struct proc_role_ops *const roles[PROC_ROLES] = {
+    [PROC_HOLDER] = &holder_ops,
     [PROC_KEEPER] = &keeper_ops,
     [PROC_WORKER] = &worker_ops,
     [PROC_ROUTER] = &router_ops,

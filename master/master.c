@@ -2,9 +2,11 @@
  * master.c -- the life of the service
  *
  * Everything that may be refused is acquired first, by the user who may: the directory,
- * the listeners, the shared memory. Then the processes are started, all at once. From
- * there on this process waits for children, for signals and for the admin process; it
- * reads nothing that comes from the network.
+ * the listeners, the shared memory. Or it is taken over, where a master before us has
+ * died and its processes go on (adopt.c). Then the processes are started: the holders
+ * first, so that from then on we, too, may die. From there on this process waits for
+ * children, for signals and for the admin process; it reads nothing that comes from the
+ * network.
  *
  * Shutting down goes from the clients inwards: workers take leave of their clients
  * while the others still answer; the keepers are last, because they hold the sockets.
@@ -18,21 +20,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/rand.h"
-#include "master/certs.h"
-#include "router/route.h"
+#include "master/killpoint.h"
 
 enum {
     START_PATIENCE_MS = 120 * 1000, /* of the process that waits in the foreground */
     WATCH_MS = 5 * 1000,            /* the log every time, certificates every 12th */
     WATCH_CERTS = 12,
-    INSIST_MS = 1000, /* two signals within this are one request */
-    SHM_LEAST_MIB = 256
+    HOLDERS_MS = 5 * 1000, /* then the others are started without them */
+    INSIST_MS = 1000       /* two signals within this are one request */
 };
 
 /* Who ends when, and how long they may take. */
@@ -46,6 +45,7 @@ static const struct {
     { PROC_ROUTER, 5 * 1000 },
     { PROC_SQL, 20 * 1000 },
     { PROC_KEEPER, 5 * 1000 },
+    { PROC_HOLDER, 5 * 1000 },
 };
 
 struct child *
@@ -87,11 +87,45 @@ enter(struct master *m, enum master_state state)
     m->state_since_ms = clock_ms();
 }
 
+static void
+start_others(struct master *m)
+{
+    if (m->all_started || m->state == MASTER_STOPPING)
+        return;
+    m->all_started = true;
+    loop_timer_cancel(m->loop, &m->holders_timer);
+    killpoint("start:held");
+    for (unsigned i = 0; i < m->n_children; i++) {
+        if (m->child[i].role != PROC_HOLDER)
+            child_start(&m->child[i]);
+    }
+    killpoint("start:all");
+}
+
+void
+master_holder_holds(struct master *m)
+{
+    start_others(m);
+}
+
+static void
+on_holders_timer(struct loop_timer *timer)
+{
+    struct master *m = container_of(timer, struct master, holders_timer);
+
+    log_error(NULL,
+            "the holders are not there: should the master die, so will the others");
+    start_others(m);
+}
+
 void
 master_child_ready(struct child *c)
 {
     struct master *m = c->master;
 
+    if (c->role == PROC_HOLDER && !c->told)
+        holders_tell(c);
+    reload_child_ready(c);
     if (m->state == MASTER_SERVING)
         log_notice(NULL, "%s serves again, as pid %d", c->name, (int)c->pid);
     if (m->state != MASTER_STARTING || !master_all_ready(m))
@@ -133,8 +167,10 @@ stop_go_on(struct master *m)
         if (++m->stop_phase < ARRAY_LEN(stop_order))
             phase_begin(m);
     }
-    if (m->stop_phase == ARRAY_LEN(stop_order))
+    if (m->stop_phase == ARRAY_LEN(stop_order)) {
+        m->stay = false;
         loop_stop(m->loop);
+    }
 }
 
 void
@@ -154,7 +190,10 @@ master_stop(struct master *m, bool restart)
     m->restart = restart;
     m->status->ready = 0;
     daemon_notify(restart ? "RELOADING=1" : "STOPPING=1");
+    holders_abandon(m);
+    killpoint("stop:abandoned");
     loop_timer_cancel(m->loop, &m->start_timer);
+    loop_timer_cancel(m->loop, &m->holders_timer);
     for (unsigned i = 0; i < m->n_children; i++)
         loop_timer_cancel(m->loop, &m->child[i].timer); /* no further starts */
     m->stop_phase = 0;
@@ -184,10 +223,8 @@ on_end_signal(void *arg, int signo)
     if (clock_ms() - m->state_since_ms < INSIST_MS)
         return;
     log_warning(NULL, "asked again to end: killing what is left");
-    for (unsigned i = 0; i < m->n_children; i++) {
-        if (m->child[i].pid > 0)
-            kill(m->child[i].pid, SIGKILL);
-    }
+    for (unsigned i = 0; i < m->n_children; i++)
+        child_kill(&m->child[i]);
 }
 
 static void
@@ -237,7 +274,8 @@ on_start_patience_ends(struct loop_timer *timer)
     daemon_failed(&m->daemon, buf_c(&text));
     buf_fini(&names);
     buf_fini(&text);
-    master_stop(m, false);
+    if (!m->adopted)
+        master_stop(m, false);
 }
 
 /* Reads the configuration for the first time; what is wrong with it goes to stderr. */
@@ -248,24 +286,13 @@ load(struct master *m)
     int r;
 
     conf_report_init(&report);
-    r = conf_load(m->opt->conf_path, &m->opt->loader, &report, &m->conf);
+    r = conf_load(m->opt->conf_path, &m->opt->loader, &report, &m->conf_next);
     conf_report_print(&report, stderr);
     conf_report_fini(&report);
+    if (r < 0 && adopt_is_possible())
+        fprintf(stderr, "stanzad: the processes in %s go on without a master\n",
+                m->home.path);
     return r;
-}
-
-static void
-warn_of_small_shm(void)
-{
-#if defined(__linux__)
-    struct statvfs fs;
-
-    if (statvfs("/dev/shm", &fs) == 0 &&
-            (uint64_t)fs.f_bavail * fs.f_frsize < (uint64_t)SHM_LEAST_MIB << 20)
-        log_warning(NULL,
-                "/dev/shm has only %llu MiB left; a server with many users needs more",
-                (unsigned long long)((uint64_t)fs.f_bavail * fs.f_frsize >> 20));
-#endif
 }
 
 static void
@@ -283,73 +310,6 @@ raise_file_limit(void)
 }
 
 static int
-make_zones(struct master *m, struct buf *error)
-{
-    int r = zone_create(ROUTE_ZONE_SIZE, &m->routes_rw, &m->routes_ro);
-
-    warn_of_small_shm();
-    if (r == 0)
-        r = zone_create(sizeof *m->status, &m->status_rw, &m->status_ro);
-    if (r == 0)
-        r = zone_map(&m->status_zone, m->status_rw, sizeof *m->status, 0, true);
-    if (r < 0) {
-        buf_addf(error, "cannot make shared memory: %s", strerror(-r));
-        return r;
-    }
-    m->status = m->status_zone.base;
-    m->status->magic = STATUS_MAGIC;
-    m->status->addr = ipc_addr_of(PROC_MASTER, 0);
-    m->status->pid = (int32_t)getpid();
-    m->status->started_ms = clock_ms();
-    return 0;
-}
-
-static int
-make_sockets(struct master *m, struct buf *error)
-{
-    int r;
-
-    /* By its relative name: paths of sockets are short. */
-    m->control_socket =
-            chdir(m->home.path) < 0 ? -errno : control_socket_open("stanzad.sock");
-    if (m->control_socket < 0) {
-        buf_addf(error, "cannot make the control socket %s/stanzad.sock: %s",
-                m->home.path, strerror(-m->control_socket));
-        return m->control_socket;
-    }
-    /* The service's own user may administer it; nobody is everybody's. */
-    if (m->home.uid && strcmp(m->home.user, "nobody") != 0 &&
-            chown("stanzad.sock", m->home.uid, m->home.gid) < 0)
-        log_warning(NULL, "cannot give the control socket to the user %s: %s",
-                m->home.user, strerror(errno));
-    m->listeners = listeners_new(m->n_workers);
-    r = listeners_prepare(m->listeners, m->conf, error);
-    if (r == 0)
-        listeners_commit(m->listeners, NULL, NULL, NULL, NULL);
-    return r;
-}
-
-static int
-make_children(struct master *m, struct buf *error)
-{
-    static const enum proc_role singles[] = { PROC_ROUTER, PROC_AUTH, PROC_SQL,
-        PROC_ADMIN };
-    int r = 0;
-
-    m->child = mem_zalloc((2 * m->n_workers + ARRAY_LEN(singles)) * sizeof *m->child);
-    for (unsigned i = 0; i < m->n_workers && r == 0; i++)
-        r = child_init(&m->child[m->n_children++], m, PROC_KEEPER, i);
-    for (unsigned i = 0; i < m->n_workers && r == 0; i++)
-        r = child_init(&m->child[m->n_children++], m, PROC_WORKER, i);
-    for (unsigned i = 0; i < ARRAY_LEN(singles) && r == 0; i++)
-        r = child_init(&m->child[m->n_children++], m, singles[i], 0);
-    if (r < 0)
-        buf_addf(error, "cannot set up %s: %s", m->child[m->n_children - 1].name,
-                strerror(-r));
-    return r;
-}
-
-static int
 watch_signals(struct master *m)
 {
     int r = loop_on_signal(m->loop, SIGCHLD, on_child, m);
@@ -363,6 +323,49 @@ watch_signals(struct master *m)
     return r;
 }
 
+static int
+prepare_new(struct master *m, struct buf *error)
+{
+    int r = home_furnish(&m->home, error);
+
+    m->conf = m->conf_next;
+    m->conf_next = NULL;
+    return r == 0 ? make_service(m, error) : r;
+}
+
+/* Refused like a reload; but then it is us who go. */
+static int
+prepare_adopted(struct master *m, struct buf *error)
+{
+    int r = home_furnish(&m->home, error);
+
+    m->adopted = true;
+    if (r == 0)
+        r = listeners_prepare(m->listeners, m->conf_next, error);
+    if (m->conf_next->workers != m->n_workers)
+        log_warning(NULL,
+                "there are %u workers and not %u until the service is stopped",
+                m->n_workers, m->conf_next->workers);
+    return r;
+}
+
+static int
+load_files(struct master *m, struct buf *error)
+{
+    struct buf problems = { 0 };
+    struct str rest, line;
+    int r = boot_load(m, &problems);
+
+    for (rest = buf_str(&problems); str_cut(&rest, '\n', &line);) {
+        if (line.n > 0)
+            log_warning(NULL, "%.*s", STR_ARG(line));
+    }
+    if (r < 0)
+        buf_addf(error, "cannot pack the configuration: %s", strerror(-r));
+    buf_fini(&problems);
+    return r;
+}
+
 /* Everything that may fail, with a sentence about it. */
 static int
 prepare(struct master *m, struct buf *error)
@@ -372,20 +375,25 @@ prepare(struct master *m, struct buf *error)
     m->loop = loop_new();
     m->post = post_new(m->loop, ipc_addr_of(PROC_MASTER, 0));
     r = home_open(&m->home, m->opt->home, m->opt->user, error);
+    if (r == 0 && chdir(m->home.path) < 0) {
+        r = -errno;
+        buf_addf(error, "cannot enter %s: %s", m->home.path, strerror(errno));
+    }
     if (r == 0)
         r = load(m);
     if (r < 0)
         return r;
-    m->n_workers = m->conf->workers;
-    m->certs_stamp = certs_stamp(m->conf);
     raise_file_limit();
-    r = make_sockets(m, error);
+    r = adopt_service(m, error);
+    if (r >= 0)
+        r = r == 0 ? prepare_new(m, error) : prepare_adopted(m, error);
     if (r == 0)
-        r = logfile_open(&m->log, m->conf, !m->opt->foreground, error);
+        r = logfile_open(&m->log, m->conf_next ? m->conf_next : m->conf,
+                !m->opt->foreground, error);
     if (r == 0)
-        r = make_zones(m, error);
+        r = load_files(m, error);
     if (r == 0)
-        r = make_children(m, error);
+        r = holders_open(m);
     if (r == 0)
         r = home_write_pid(&m->home);
     if (r == 0)
@@ -393,20 +401,62 @@ prepare(struct master *m, struct buf *error)
     return r;
 }
 
+static void
+write_page(struct master *m)
+{
+    struct status_page *page = m->status;
+
+    page->starts = m->adopted ? page->starts + 1 : 0;
+    status_reset(page);
+    page->started_ms = clock_ms();
+    page->pid = (int32_t)getpid();
+    status_use(page);
+    log_set_tap(status_event);
+}
+
+/* Those whom another master has started, and those who are missing. */
+static void
+adopt(struct master *m)
+{
+    struct conf *conf = m->conf_next;
+
+    log_notice(NULL, "going on with the processes of the master before, in %s",
+            m->home.path);
+    words_log(m, "the master before", m->status);
+    write_page(m);
+    m->conf_next = NULL;
+    m->all_started = true;
+    for (unsigned i = 0; i < m->n_children; i++) {
+        child_ask(&m->child[i]);
+        if (m->child[i].state == CHILD_ASKED && m->child[i].role == PROC_HOLDER)
+            holders_tell(&m->child[i]);
+        killpoint("adopt:one");
+    }
+    killpoint("adopt:asked");
+    reload_take(m, conf);
+}
+
 static int
 serve(struct master *m)
 {
     enter(m, MASTER_STARTING);
+    m->stay = true;
     log_notice(NULL, "starting stanzad %s with %u workers, configuration %s, in %s",
             STANZAD_VERSION, m->n_workers, m->opt->conf_path, m->home.path);
-    status_use(m->status);
-    log_set_tap(status_event);
     m->start_timer.fn = on_start_patience_ends;
     loop_timer_set(m->loop, &m->start_timer, START_PATIENCE_MS);
     m->watch_timer.fn = on_watch;
     loop_timer_set(m->loop, &m->watch_timer, WATCH_MS);
-    for (unsigned i = 0; i < m->n_children; i++)
-        child_start(&m->child[i]);
+    m->holders_timer.fn = on_holders_timer;
+    if (m->adopted) {
+        adopt(m);
+    } else {
+        write_page(m);
+        loop_timer_set(m->loop, &m->holders_timer, HOLDERS_MS);
+        killpoint("start:made");
+        for (unsigned i = 0; i < HOLDERS; i++)
+            child_start(&m->child[i]);
+    }
     return loop_run(m->loop);
 }
 
@@ -419,10 +469,17 @@ finish(struct master *m)
         child_fini(&m->child[i]);
     mem_free(&m->child);
     post_free(&m->post);
-    listeners_free(&m->listeners);
-    if (m->control_socket >= 0)
+    listeners_free(&m->listeners, m->stay);
+    if (m->control_socket >= 0 && !m->stay)
         unlink("stanzad.sock");
+    if (m->adopt_socket >= 0 && !m->stay)
+        unlink("stanzad.adopt");
     close_fd(&m->control_socket);
+    close_fd(&m->adopt_socket);
+    close_fd(&m->conf_blob);
+    close_fd(&m->certs_blob);
+    close_fd(&m->lifeline[0]);
+    close_fd(&m->lifeline[1]);
     zone_unmap(&m->status_zone);
     close_fd(&m->status_rw);
     close_fd(&m->status_ro);
@@ -432,6 +489,7 @@ finish(struct master *m)
     loop_free(&m->loop);
     logfile_close(&m->log);
     conf_free(&m->conf);
+    conf_free(&m->conf_next);
     home_close(&m->home);
 }
 
@@ -444,6 +502,10 @@ master_run(const struct master_options *opt, const char *exe)
         .daemon.parent_fd = -1,
         .home.pid_fd = -1,
         .control_socket = -1,
+        .adopt_socket = -1,
+        .conf_blob = -1,
+        .certs_blob = -1,
+        .lifeline = { -1, -1 },
         .routes_rw = -1,
         .routes_ro = -1,
         .status_rw = -1,
@@ -453,7 +515,6 @@ master_run(const struct master_options *opt, const char *exe)
 
     log_set_process("master");
     signal(SIGPIPE, SIG_IGN);
-    rand_text(m.instance, sizeof m.instance - 1);
     if (!opt->foreground && !opt->again)
         r = daemon_begin(&m.daemon);
     if (r == 0)

@@ -10,6 +10,7 @@
 #include "ipc/post.h"
 #include "master/backoff.h"
 #include "master/daemon.h"
+#include "master/estate.h"
 #include "master/home.h"
 #include "master/listeners.h"
 #include "master/logfile.h"
@@ -36,6 +37,7 @@ int master_run(const struct master_options *opt, const char *exe);
 
 enum child_state {
     CHILD_DOWN,     /* not there; a timer starts it, unless the service stops */
+    CHILD_ASKED,    /* found, started by a master before us; has not said ADOPTED yet */
     CHILD_STARTING, /* has not said READY yet */
     CHILD_READY,
     CHILD_STOPPING /* was told to end; a timer kills it */
@@ -59,15 +61,27 @@ struct child {
     uint64_t slot_base;
 
     enum child_state state;
-    pid_t pid;
+    pid_t pid;              /* 0: nobody, or we were not told */
+    struct loop_io process; /* .fd: its pidfd, where there is such a thing */
+    bool adopted;           /* not our child: another master has started it */
+    uint64_t question;      /* CHILD_ASKED: the number of ours */
     uint32_t starts;
     uint64_t started_ms;
-    bool reloading; /* has not said RELOADED yet */
-    bool planned;   /* its end is wanted: start the next without delay */
+    bool booted;     /* was sent everything */
+    bool confined;   /* was given a root directory */
+    bool reloading;  /* is to say RELOADED yet */
+    bool reload_due; /* has not been sent the configuration in force */
+    bool planned;    /* its end is wanted: start the next without delay */
     struct loop_io control;
+    int start_fd; /* the other end of control, until somebody has been started with it
+                   */
     struct mailbox_reader reader;
     struct backoff backoff;
     struct loop_timer timer;
+
+    /* A holder: was told everything, has said so, does not read what follows since. */
+    bool told, holds;
+    uint64_t behind_since_ms;
 };
 
 enum master_state {
@@ -81,6 +95,9 @@ struct master {
     const char *exe;
     struct home home;
     struct conf *conf;
+    struct conf *conf_next;    /* adopted: what the file says now */
+    int conf_blob, certs_blob; /* packed for a new master; for the workers */
+    uint64_t conf_size, certs_size;
     struct logfile log;
     struct daemon daemon;
     struct loop *loop;
@@ -89,7 +106,9 @@ struct master {
     char instance[33];
     unsigned n_workers;
     struct listeners *listeners;
-    int control_socket;
+    int control_socket, adopt_socket;
+    int lifeline[2]; /* the second end is in no other process, so that it ends with us
+                      */
     int routes_rw, routes_ro;
     int status_rw, status_ro; /* our own page */
     struct zone status_zone;
@@ -102,25 +121,52 @@ struct master {
     uint64_t state_since_ms;
     unsigned stop_phase;
     bool restart; /* start again after stopping */
+    bool adopted; /* we go on with the processes of another master */
+    bool stay; /* should we end, the others go on: leave what they need in its place */
 
     struct {
         uint64_t call_id; /* of who waits for the answer; 0: nobody */
+        uint64_t number;
         unsigned n_pending;
+        bool under_way, sent;
         struct buf text;
-        struct loop_timer timer;
+        struct loop_timer timer, send_timer;
     } reload;
 
-    struct loop_timer watch_timer, start_timer;
+    bool all_started;
+    struct loop_timer watch_timer, start_timer, holders_timer;
     unsigned watch_count;
     uint64_t certs_stamp;
 };
 
 enum {
     SLOT_SIZE_GIB = 16,
+    HOLDERS = 2
 };
 
+/* make.c: a service that is new. 0, or -errno with a sentence in error. */
+int make_service(struct master *m, struct buf *error);
+void make_children(struct master *m); /* the slots, with nothing in them */
+
+/*
+ * adopt.c: a service whose master has died. 0: nobody is there; 1: m has everything
+ * that the other had, m->conf is its configuration, and nobody has been told yet;
+ * -errno with a sentence in error: somebody is there, who goes on.
+ */
+int adopt_service(struct master *m, struct buf *error);
+bool adopt_is_possible(void); /* is somebody there? Asks in the current directory */
+
+/*
+ * found.c: a process slot of another master, and whoever is there. _find takes what it
+ * needs from the estate: 0 or -errno. _ask begins to go on with it.
+ */
+int child_find(struct child *c, struct estate *e);
+void child_ask(struct child *c);
+
 /* children.c: one process slot each; they never give up. */
-int child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot);
+void child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot);
+int child_make(struct child *c); /* with a mailbox and memory of its own: 0 or -errno */
+void child_kill(struct child *c);
 void child_fini(struct child *c);
 void child_start(struct child *c);
 void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after that */
@@ -131,28 +177,53 @@ void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after t
 void child_replace(struct child *c);
 void child_reap(struct child *c); /* looks whether it has ended */
 
+/* holders.c: the holders know what we know. */
+int holders_open(struct master *m);      /* the lifeline: 0 or -errno */
+void holders_tell(struct child *holder); /* everything, to a new one */
+void holders_tell_all(struct master *m); /* to all that are there, after a change */
+/* What belongs to the process in a slot: its control channel, and it itself. */
+void holders_hold(struct child *c, enum estate_kind kind, uint64_t value, int fd);
+/*
+ * Have they got what they were told? Only then may others be told what follows from it.
+ * One that does not read for seconds is replaced.
+ */
+bool holders_settled(struct master *m);
+void holders_abandon(struct master *m); /* we stop: nobody is to come after us */
+
 /* boot.c: what a new process is given. */
 void boot_send(struct child *c);
-/* All databases are files of ours: the sql process then sees nothing but them. */
-bool boot_sql_is_confined(const struct master *m, const struct conf *conf);
-int boot_send_conf(struct child *c, struct buf *certs); /* CONF, and CERTS to workers */
+/* Is this process to have a root directory of its own? */
+bool boot_is_confined(const struct child *c);
+/* Packs the configuration, reads the certificates; adds a line for each that it cannot.
+ */
+int boot_load(struct master *m, struct buf *problems);
+int boot_send_conf(struct child *c); /* CONF, and CERTS to workers */
 void boot_send_log(struct child *c);
-void boot_send_listener(struct child *c, unsigned index);
+void boot_send_listeners(struct child *c);
 
 /* words.c: what a process that has died left behind, into the log. */
-void words_log(const struct child *c);
+void words_log(
+        const struct master *m, const char *name, const struct status_page *page);
+/* status NULL: it was no child of ours; which signal it was it may have left in its
+ * page. */
+void words_log_end(const struct child *c, const int *status);
 
 /* reload.c: a new configuration, or new certificates, for processes that serve. */
 void reload_begin(
         struct master *m, uint64_t call_id); /* 0: nobody waits for the answer */
 void reload_certs(struct master *m);
-void reload_child_done(struct child *c); /* said so, or has ended */
+/* The same with one whose listeners have been prepared already; takes it over. */
+void reload_take(struct master *m, struct conf *conf);
+void reload_child_ready(struct child *c);
+void reload_child_done(struct child *c, uint64_t number); /* said so */
+void reload_child_ended(struct child *c);
 
 /* call.c: what the admin process asks for. */
 void call_on_master_call(void *ctx, ipc_addr from, const void *msg, int *fd);
 void call_reply(struct master *m, uint64_t id, enum ipc_status status, struct str text);
 
 /* master.c: for the others. */
+void master_holder_holds(struct master *m);
 void master_child_ready(struct child *c);
 void master_child_ended(struct child *c);
 void master_stop(struct master *m, bool restart);

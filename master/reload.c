@@ -3,7 +3,8 @@
  *
  * First all that can fail: the file is read and checked, listeners are opened, the log.
  * Only then the processes are told, and from there on there is no way back: they got
- * what was checked. Each says when it has changed over.
+ * what was checked. Each says when it has changed over. A master that dies in between
+ * leaves some with the old and some with the new; the next one tells all of them again.
  *
  * Certificates that were replaced under their names come in by the same way.
  */
@@ -12,10 +13,13 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rand.h"
 #include "master/certs.h"
+#include "master/killpoint.h"
 
 enum {
-    PATIENCE_MS = 15 * 1000
+    PATIENCE_MS = 15 * 1000,
+    HOLDERS_PAUSE_MS = 20
 };
 
 static void
@@ -24,6 +28,7 @@ finish(struct master *m, enum ipc_status status)
     uint64_t id = m->reload.call_id;
 
     loop_timer_cancel(m->loop, &m->reload.timer);
+    m->reload.under_way = false;
     m->reload.n_pending = 0;
     m->reload.call_id = 0;
     for (unsigned i = 0; i < m->n_children; i++)
@@ -31,7 +36,8 @@ finish(struct master *m, enum ipc_status status)
     if (id)
         call_reply(m, id, status, buf_str(&m->reload.text));
     buf_reset(&m->reload.text, 4096);
-    daemon_notify("READY=1");
+    if (m->state == MASTER_SERVING)
+        daemon_notify("READY=1");
 }
 
 static void
@@ -50,8 +56,8 @@ on_patience_ends(struct loop_timer *timer)
     finish(m, IPC_FAILED);
 }
 
-void
-reload_child_done(struct child *c)
+static void
+one_less(struct child *c)
 {
     struct master *m = c->master;
 
@@ -62,6 +68,20 @@ reload_child_done(struct child *c)
         return;
     log_notice(NULL, "all processes have taken over the configuration");
     finish(m, IPC_OK);
+}
+
+void
+reload_child_done(struct child *c, uint64_t number)
+{
+    if (number == c->master->reload.number)
+        one_less(c);
+}
+
+void
+reload_child_ended(struct child *c)
+{
+    c->reload_due = false; /* the next one starts with it */
+    one_less(c);
 }
 
 static void
@@ -75,99 +95,112 @@ problems_log(struct str problems)
     }
 }
 
-/* Tells a worker of one listener; `arg` is the master. */
+/* In the order that ipc.def says. It does not matter what the process had before. */
 static void
-on_listener_close(void *arg, unsigned old_index)
+reload_send(struct child *c)
 {
-    struct master *m = arg;
-    struct ipc_listener msg = { .index = (uint16_t)old_index };
+    struct master *m = c->master;
+    struct ipc_u64 number = { .value = m->reload.number };
 
+    c->reload_due = false;
+    if (c->role == PROC_SQL && c->confined != boot_is_confined(c)) {
+        /* Its databases have moved into its root directory or out of it. */
+        child_replace(c);
+        return;
+    }
+    if (boot_send_conf(c) < 0) {
+        one_less(c);
+        return;
+    }
+    post_send(m->post, c->addr, IPC_RELOAD, &number);
+    if (c->role == PROC_WORKER)
+        boot_send_listeners(c);
+    killpoint("reload:one");
+}
+
+void
+reload_child_ready(struct child *c)
+{
+    if (c->reload_due && c->master->reload.sent)
+        reload_send(c);
+}
+
+/* The holders first: what the others are told must be known to the next master, too. */
+static void
+send_all(struct master *m)
+{
+    if (!holders_settled(m)) {
+        loop_timer_set(m->loop, &m->reload.send_timer, HOLDERS_PAUSE_MS);
+        return;
+    }
+    killpoint("reload:held");
+    m->reload.sent = true;
+    for (unsigned i = 0; i < m->n_children; i++) {
+        if (m->child[i].state == CHILD_READY)
+            reload_child_ready(&m->child[i]);
+    }
+    post_flush(m->post);
+    killpoint("reload:sent");
+    if (m->reload.under_way && m->reload.n_pending == 0)
+        finish(m, IPC_OK);
+}
+
+static void
+on_send_timer(struct loop_timer *timer)
+{
+    send_all(container_of(timer, struct master, reload.send_timer));
+}
+
+/*
+ * To all that are there; one that is not ready gets it when it is, and who starts later
+ * gets it anyway.
+ */
+static void
+spread(struct master *m)
+{
+    m->reload.number = rand_u64();
+    m->reload.n_pending = 0;
+    m->reload.under_way = true;
+    m->reload.sent = false;
     for (unsigned i = 0; i < m->n_children; i++) {
         struct child *c = &m->child[i];
 
-        if (c->role == PROC_WORKER && c->reloading)
-            post_send(m->post, c->addr, IPC_LISTENER_CLOSE, &msg);
+        c->reloading = c->reload_due = c->state == CHILD_ASKED ||
+                                       c->state == CHILD_STARTING ||
+                                       c->state == CHILD_READY;
+        m->reload.n_pending += c->reloading;
     }
+    m->reload.timer.fn = on_patience_ends;
+    m->reload.send_timer.fn = on_send_timer;
+    loop_timer_set(m->loop, &m->reload.timer, PATIENCE_MS);
+    send_all(m);
 }
 
+/* What the files say now, for those who are told and those who start. */
 static void
-on_listener_open(void *arg, unsigned index)
+load(struct master *m)
 {
-    struct master *m = arg;
+    struct buf problems = { 0 };
 
-    for (unsigned i = 0; i < m->n_children; i++) {
-        if (m->child[i].role == PROC_WORKER && m->child[i].reloading)
-            boot_send_listener(&m->child[i], index);
-    }
-}
-
-static void
-send_reload(void *arg)
-{
-    struct master *m = arg;
-
-    for (unsigned i = 0; i < m->n_children; i++) {
-        if (m->child[i].reloading)
-            post_send(
-                    m->post, m->child[i].addr, IPC_RELOAD, &(struct ipc_nothing){ 0 });
-    }
-}
-
-/* CONF and CERTS to all that are there; who starts later gets them anyway. */
-static void
-send_conf(struct master *m)
-{
-    struct buf certs = { 0 }, problems = { 0 };
-
-    m->certs_stamp = certs_stamp(m->conf); /* first: what changes now is seen later */
-    certs_read(m->conf, &certs, &problems);
+    boot_load(m, &problems);
     problems_log(buf_str(&problems));
     buf_add_str(&m->reload.text, buf_str(&problems));
-    m->reload.n_pending = 0;
-    for (unsigned i = 0; i < m->n_children; i++) {
-        struct child *c = &m->child[i];
-
-        c->reloading = false;
-        if ((c->state != CHILD_STARTING && c->state != CHILD_READY) ||
-                boot_send_conf(c, &certs) < 0)
-            continue;
-        c->reloading = true;
-        m->reload.n_pending++;
-    }
-    if (certs.p)
-        mem_wipe(certs.p, certs.n);
-    buf_fini(&certs);
     buf_fini(&problems);
 }
 
-/* Its databases have moved into its root directory or out of it: that takes a new one. */
-static void
-sql_replace(struct master *m)
+void
+reload_take(struct master *m, struct conf *conf)
 {
-    for (unsigned i = 0; i < m->n_children; i++) {
-        if (m->child[i].role == PROC_SQL)
-            child_replace(&m->child[i]);
-    }
-}
-
-static void
-begin(struct master *m, struct conf *conf)
-{
-    bool confined = boot_sql_is_confined(m, m->conf);
-
-    daemon_notify("RELOADING=1");
+    if (m->state == MASTER_SERVING)
+        daemon_notify("RELOADING=1");
     conf_free(&m->conf);
     m->conf = conf;
-    send_conf(m);
-    /* Closed ones by their old index, RELOAD, then the new ones: see ipc.def. */
-    listeners_commit(m->listeners, on_listener_close, send_reload, on_listener_open, m);
+    load(m);
+    listeners_commit(m->listeners);
+    killpoint("reload:taken");
+    holders_tell_all(m);
     master_log_changed(m);
-    if (boot_sql_is_confined(m, conf) != confined)
-        sql_replace(m);
-    m->reload.timer.fn = on_patience_ends;
-    loop_timer_set(m->loop, &m->reload.timer, PATIENCE_MS);
-    if (m->reload.n_pending == 0)
-        finish(m, IPC_OK);
+    spread(m);
 }
 
 /* Reads and checks everything: 0 with *ret_conf, or -errno with m->reload.text. */
@@ -208,11 +241,11 @@ reload_begin(struct master *m, uint64_t call_id)
 {
     struct conf *conf;
 
-    if (m->state == MASTER_STOPPING || m->reload.n_pending > 0) {
+    if (m->state == MASTER_STOPPING || m->reload.under_way) {
         if (call_id)
             call_reply(m, call_id, IPC_UNAVAILABLE,
-                    m->reload.n_pending > 0 ? STR("another reload is under way")
-                                            : STR("the service is stopping"));
+                    m->reload.under_way ? STR("another reload is under way")
+                                        : STR("the service is stopping"));
         return;
     }
     m->reload.call_id = call_id;
@@ -226,23 +259,19 @@ reload_begin(struct master *m, uint64_t call_id)
     }
     problems_log(buf_str(&m->reload.text));
     log_notice(NULL, "reloading %s", m->opt->conf_path);
-    begin(m, conf);
+    reload_take(m, conf);
 }
 
 void
 reload_certs(struct master *m)
 {
-    if (m->state == MASTER_STOPPING || m->reload.n_pending > 0 ||
+    if (m->state == MASTER_STOPPING || m->reload.under_way ||
             certs_stamp(m->conf) == m->certs_stamp)
         return;
     log_notice(NULL, "certificate files have changed; reading them again");
     buf_reset(&m->reload.text, 4096);
     m->reload.call_id = 0;
     daemon_notify("RELOADING=1");
-    send_conf(m);
-    send_reload(m);
-    m->reload.timer.fn = on_patience_ends;
-    loop_timer_set(m->loop, &m->reload.timer, PATIENCE_MS);
-    if (m->reload.n_pending == 0)
-        finish(m, IPC_OK);
+    load(m);
+    spread(m);
 }

@@ -1,16 +1,18 @@
 /*
- * words.c -- the last words of a process, into the log
+ * words.c -- how a process has ended, and its last words, into the log
  */
 #include "master/master.h"
 
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 
 #include "master/symbols.h"
 
 /* "stack 3: stanzad+0x4711" becomes more readable by the name of the function. */
 static void
-log_one(const struct child *c, struct str line)
+log_one(const char *exe, const char *name, struct str line)
 {
     static const char mark[] = "stanzad+";
     struct buf symbol = { 0 };
@@ -19,24 +21,48 @@ log_one(const struct child *c, struct str line)
         const char *at = memmem(line.p, line.n, mark, sizeof mark - 1);
 
         if (at)
-            symbols_find(
-                    c->master->exe, strtoull(at + sizeof mark - 1, NULL, 16), &symbol);
+            symbols_find(exe, strtoull(at + sizeof mark - 1, NULL, 16), &symbol);
     }
-    log_error(NULL, "%s, last words: %.*s%s%s%s", c->name, STR_ARG(line),
+    log_error(NULL, "%s, last words: %.*s%s%s%s", name, STR_ARG(line),
             symbol.n > 0 ? " (" : "", buf_c(&symbol), symbol.n > 0 ? ")" : "");
     buf_fini(&symbol);
 }
 
 void
-words_log(const struct child *c)
+words_log(const struct master *m, const char *name, const struct status_page *page)
 {
     struct buf text = { 0 };
     struct str rest, line;
 
-    status_last_words(c->status, &text);
+    status_last_words(page, &text);
     for (rest = buf_str(&text); str_cut(&rest, '\n', &line);) {
         if (line.n > 0)
-            log_one(c, line);
+            log_one(m->exe, name, line);
     }
     buf_fini(&text);
+}
+
+void
+words_log_end(const struct child *c, const int *status)
+{
+    int signo =
+            status ? (WIFSIGNALED(*status) ? WTERMSIG(*status) : 0) : c->status->signal;
+    bool wanted = c->state == CHILD_STOPPING || c->planned;
+    bool as_usual = status && WIFEXITED(*status)
+                            ? WEXITSTATUS(*status) == 0
+                            : signo == 0 || (c->planned && signo == SIGKILL);
+
+    if (wanted && as_usual) {
+        log_debug(NULL, "%s (pid %d) has ended", c->name, (int)c->pid);
+        return;
+    }
+    if (signo)
+        log_error(NULL, "%s (pid %d) was ended by signal %d (%s)", c->name, (int)c->pid,
+                signo, strsignal(signo));
+    else if (status)
+        log_error(NULL, "%s (pid %d) has ended with status %d", c->name, (int)c->pid,
+                WEXITSTATUS(*status));
+    else
+        log_error(NULL, "%s (pid %d) has ended", c->name, (int)c->pid);
+    words_log(c->master, c->name, c->status);
 }

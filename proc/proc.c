@@ -109,7 +109,9 @@ on_boot(void *ctx, ipc_addr from, const void *msg, int *fd)
         .gid = m->gid,
         .chroot_dir = str_from(str_heap_c(m->chroot_dir)) };
     snprintf(name, sizeof name,
-            p->role == PROC_WORKER || p->role == PROC_KEEPER ? "%s %u" : "%s",
+            p->role == PROC_WORKER || p->role == PROC_KEEPER || p->role == PROC_HOLDER
+                    ? "%s %u"
+                    : "%s",
             proc_role_name(p->role), p->slot);
     log_set_process(name);
 }
@@ -217,9 +219,13 @@ on_conf(void *ctx, ipc_addr from, const void *msg, int *fd)
             exit(1);
         return;
     }
-    conf_free(&p->conf_before);
-    p->conf_before = p->conf;
-    p->conf = conf;
+    if (p->going) {
+        conf_free(&p->conf_next);
+        p->conf_next = conf;
+    } else {
+        conf_free(&p->conf);
+        p->conf = conf;
+    }
 }
 
 static void
@@ -240,36 +246,41 @@ on_certs(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
-on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
+listener_close(struct proc *p, uint16_t index)
 {
-    struct proc *p = ctx;
-    const struct ipc_listener *m = msg;
-
-    if (p->n_listeners == PROC_LISTENERS_MAX)
-        return;
-    p->listener[p->n_listeners++] =
-            (struct proc_listener){ .index = m->index, .fd = take_fd(fd) };
-    if (p->serving && p->ops->handlers && p->ops->handlers[IPC_LISTENER])
-        p->ops->handlers[IPC_LISTENER](p, from, msg, fd);
-}
-
-static void
-on_listener_close(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct proc *p = ctx;
-    const struct ipc_listener *m = msg;
-
-    if (p->serving && p->ops->handlers && p->ops->handlers[IPC_LISTENER_CLOSE]) {
-        p->ops->handlers[IPC_LISTENER_CLOSE](ctx, from, msg, fd);
+    if (p->serving && p->ops->listener_close) {
+        p->ops->listener_close(p, index);
         return;
     }
     for (unsigned i = 0; i < p->n_listeners; i++) {
-        if (p->listener[i].index != m->index)
+        if (p->listener[i].index != index)
             continue;
         close_fd(&p->listener[i].fd);
         p->listener[i] = p->listener[--p->n_listeners];
         return;
     }
+}
+
+static void
+on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_listener *m = msg;
+
+    for (unsigned i = 0; i < p->n_listeners; i++) {
+        if (p->listener[i].index != m->index)
+            continue;
+        if (p->listener[i].id == m->id || p->role != PROC_WORKER)
+            return;                  /* it is there already */
+        listener_close(p, m->index); /* that socket was given up, by a lost reload */
+        break;
+    }
+    if (p->n_listeners == PROC_LISTENERS_MAX)
+        return;
+    p->listener[p->n_listeners++] =
+            (struct proc_listener){ .index = m->index, .id = m->id, .fd = take_fd(fd) };
+    if (p->serving && p->ops->handlers && p->ops->handlers[IPC_LISTENER])
+        p->ops->handlers[IPC_LISTENER](p, from, msg, fd);
 }
 
 static void
@@ -281,26 +292,34 @@ on_go(void *ctx, ipc_addr from, const void *msg, int *fd)
     p->going = true;
 }
 
-/* Listeners that stay get their places in the new configuration. */
-static void
-listeners_renumber(struct proc *p)
+/* The place in a configuration of one that has it in another; -1: it is not there. */
+static int
+listener_place(const struct conf *now, const struct conf *before, uint16_t index)
 {
-    if (p->role != PROC_WORKER || !p->conf_before)
-        return;
-    for (unsigned i = 0; i < p->n_listeners; i++) {
-        struct proc_listener *ln = &p->listener[i];
-        struct str name;
-
-        if (ln->index >= p->conf_before->n_listeners)
-            continue;
-        name = p->conf_before->listeners[ln->index].name;
-        for (size_t j = 0; j < p->conf->n_listeners; j++) {
-            if (str_eq(p->conf->listeners[j].name, name)) {
-                ln->index = (uint16_t)j;
-                break;
-            }
-        }
+    for (size_t i = 0; index < before->n_listeners && i < now->n_listeners; i++) {
+        if (str_eq(now->listeners[i].name, before->listeners[index].name))
+            return (int)i;
     }
+    return -1;
+}
+
+/*
+ * Listeners that are not in the new configuration go, the others get their places
+ * there.
+ */
+static void
+listeners_settle(struct proc *p)
+{
+    if (p->role != PROC_WORKER)
+        return;
+    for (unsigned i = p->n_listeners; i > 0; i--) {
+        if (i <= p->n_listeners &&
+                listener_place(p->conf_next, p->conf, p->listener[i - 1].index) < 0)
+            listener_close(p, p->listener[i - 1].index);
+    }
+    for (unsigned i = 0; i < p->n_listeners; i++)
+        p->listener[i].index =
+                (uint16_t)listener_place(p->conf_next, p->conf, p->listener[i].index);
 }
 
 static void
@@ -308,13 +327,37 @@ on_reload(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct proc *p = ctx;
 
-    (void)from, (void)msg, (void)fd;
-    log_set_level(p->conf->loglevel);
-    listeners_renumber(p);
-    if (p->serving && p->ops->reload)
-        p->ops->reload(p);
-    conf_free(&p->conf_before);
-    proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_RELOADED, &(struct ipc_nothing){ 0 });
+    (void)from, (void)fd;
+    if (p->conf_next) {
+        listeners_settle(p);
+        p->conf_before = p->conf;
+        p->conf = p->conf_next;
+        p->conf_next = NULL;
+        log_set_level(p->conf->loglevel);
+        if (p->serving && p->ops->reload)
+            p->ops->reload(p);
+        conf_free(&p->conf_before);
+    }
+    proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_RELOADED, msg);
+}
+
+/*
+ * A new master has found us. One that was still waiting for what it is to hold can be
+ * replaced without harm, and must be: nobody knows what of it had been sent.
+ */
+static void
+on_adopt(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    struct ipc_adopted answer = { .number = ((const struct ipc_u64 *)msg)->value,
+        .stopping = p->stopping,
+        .confined = p->sandbox.chroot_dir.n > 0 };
+
+    (void)from, (void)fd;
+    if (!p->going)
+        _exit(1);
+    answer.ready = p->status && p->status->ready;
+    proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_ADOPTED, &answer);
 }
 
 static void
@@ -378,9 +421,9 @@ static const ipc_handler_fn runtime_handlers[IPC_TYPES] = {
     [IPC_CONF] = on_conf,
     [IPC_CERTS] = on_certs,
     [IPC_LISTENER] = on_listener,
-    [IPC_LISTENER_CLOSE] = on_listener_close,
     [IPC_GO] = on_go,
     [IPC_RELOAD] = on_reload,
+    [IPC_ADOPT] = on_adopt,
     [IPC_LOG_LEVEL] = on_log_level,
     [IPC_STOP] = on_stop,
     [IPC_PROC_CALL] = on_proc_call,
@@ -400,9 +443,10 @@ handlers_merge(const struct proc_role_ops *ops)
 }
 
 /*
- * The master has gone. The sessions are not its: we serve on, and a new master finds us
- * when the service is started again. Without a master nobody would restart what dies,
- * so it is worth a loud line.
+ * The other end of the control channel is held by the master and by the holders. As
+ * long as one of them lives this channel is open, and a new master may come. When the
+ * last has gone nobody can find us any more: we end, so that the next start of the
+ * service meets nobody in its place.
  */
 static void
 on_control(struct loop_io *io, unsigned events)
@@ -417,7 +461,7 @@ on_control(struct loop_io *io, unsigned events)
     if (r < 0) {
         loop_del(p->loop, io);
         if (!p->stopping) {
-            log_warning(NULL, "the master process has gone; ending too");
+            log_warning(NULL, "the master and its holders have gone; ending too");
             proc_stop(p);
         }
     }
@@ -527,6 +571,7 @@ proc_finish(struct proc *p)
         close_fd(&p->listener[i].fd);
     conf_free(&p->conf);
     conf_free(&p->conf_before);
+    conf_free(&p->conf_next);
     if (p->certs)
         mem_wipe(p->certs, p->certs_size);
     mem_free(&p->certs);

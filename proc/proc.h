@@ -21,8 +21,10 @@ struct proc;
  *   start     confined; begins to serve and calls proc_ready once it does. 0 or -errno.
  *   reload    p->conf is the new configuration; p->conf_before (valid during the call)
  *             the old one. Calls nothing; proc answers RELOADED.
- *   stop      asked to end in order: call proc_stopped when done (at once or later).
- *   finish    after the loop: free everything, so that leak checkers see leaks only.
+ *   listener_close  before that, for each listener that has gone from the
+ * configuration: closes it and takes it out of p->listener. stop      asked to end in
+ * order: call proc_stopped when done (at once or later). finish    after the loop: free
+ * everything, so that leak checkers see leaks only.
  *
  * handlers: for the frames from mailboxes and, for roles that want more of it, from the
  * control channel; ctx is the struct proc. NULL members are allowed everywhere.
@@ -32,6 +34,7 @@ struct proc_role_ops {
     int (*prepare)(struct proc *p);
     int (*start)(struct proc *p);
     void (*reload)(struct proc *p);
+    void (*listener_close)(struct proc *p, uint16_t index);
     void (*stop)(struct proc *p);
     void (*finish)(struct proc *p);
     const ipc_handler_fn *handlers; /* [IPC_TYPES] */
@@ -39,6 +42,7 @@ struct proc_role_ops {
 
 struct proc_listener {
     uint16_t index;
+    uint32_t id;
     int fd;
     bool used; /* for the role: this one was seen already */
 };
@@ -76,8 +80,9 @@ struct proc {
     struct conf_loader loader; /* as it was given, with the service's directory */
     struct sandbox sandbox;
     bool has_root; /* sandbox.chroot_dir is our root directory from start() on */
-    bool going;    /* GO came: the boot is over */
-    bool serving;  /* the role has started: its functions may be called */
+    struct conf *conf_next; /* came, and is in force from RELOAD on */
+    bool going;             /* GO came: the boot is over */
+    bool serving;           /* the role has started: its functions may be called */
     struct zone status_zone;
     struct mailbox_reader control_reader, mailbox_reader;
     struct loop_io control_io, mailbox_io;

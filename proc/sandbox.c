@@ -86,7 +86,7 @@ limits_set(enum proc_role role)
     if (!SANDBOX_SANITIZED && role != PROC_SQL)
         setrlimit(RLIMIT_NPROC, &none);
 #endif
-    if ((role == PROC_WORKER || role == PROC_KEEPER) &&
+    if ((role == PROC_WORKER || role == PROC_KEEPER || role == PROC_HOLDER) &&
             getrlimit(RLIMIT_NOFILE, &files) == 0) {
         files.rlim_cur = files.rlim_max;
         setrlimit(RLIMIT_NOFILE, &files);

@@ -20,6 +20,7 @@ static int
 confine(enum proc_role role)
 {
     static const char *const promises[PROC_ROLES] = {
+        [PROC_HOLDER] = "stdio sendfd recvfd unix",
         [PROC_KEEPER] = "stdio sendfd recvfd",
         [PROC_WORKER] = "stdio sendfd recvfd inet unix",
         [PROC_ROUTER] = "stdio sendfd recvfd",

@@ -176,14 +176,14 @@ for w in $what; do
     case $w in
     memory)
         heading "Idle sessions: bytes of user memory per session ($SESSIONS sessions, $ACCOUNTS accounts)" \
-            worker slots routes router keeper auth sql admin master
+            worker slots routes router keeper holder auth sql admin master
         memory plain "$PORT" none
         memory "TLS 1.3, direct" "$((PORT + 1))" direct
         memory "TLS 1.3, STARTTLS" "$PORT" starttls
         ;;
     cpu)
         heading "Chat: microseconds of CPU per message ($CLIENTS clients in pairs, closed loop)" \
-            worker router keeper auth sql admin master
+            worker router keeper holder auth sql admin master
         cpu plain "$PORT" none
         cpu "TLS 1.3, direct" "$((PORT + 1))" direct
         ;;

@@ -292,12 +292,9 @@ on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
-on_listener_close(void *ctx, ipc_addr from, const void *msg, int *fd)
+worker_listener_close(struct proc *p, uint16_t index)
 {
-    const struct ipc_listener *m = msg;
-
-    (void)from, (void)fd;
-    listener_close(self(ctx), m->index);
+    listener_close(self(p), index);
 }
 
 /* A command for a module: of the host that the second argument names, or the first. */
@@ -372,7 +369,6 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_KEPT_ALL] = on_kept_all,
     [IPC_KEEPER_EMPTY] = on_keeper_empty,
     [IPC_LISTENER] = on_listener,
-    [IPC_LISTENER_CLOSE] = on_listener_close,
     [IPC_PROC_CALL] = on_proc_call,
 };
 
@@ -682,6 +678,7 @@ const struct proc_role_ops worker_ops = {
     .prepare = worker_prepare,
     .start = worker_start,
     .reload = worker_reload,
+    .listener_close = worker_listener_close,
     .stop = worker_stop,
     .finish = worker_finish,
     .handlers = handlers,

@@ -23,7 +23,7 @@ if __name__ == "__main__":
 from harness.server import BUILD, Server  # noqa: E402
 
 CLIENTS, ACCOUNTS = 60, 10
-ROLES = ("worker", "router", "keeper", "auth", "sql", "admin")
+ROLES = ("worker", "router", "keeper", "auth", "sql", "admin", "holder", "master")
 
 
 class Load:
@@ -46,16 +46,33 @@ class Load:
         return json.loads(out.strip().splitlines()[-1])
 
 
+def kill_master(server, others, rng):
+    """
+    Kills the master, in every other case also somebody who then waits for its successor,
+    and starts another master. How many were killed.
+    """
+    server.kill_master()
+    victims = rng.sample(others, min(len(others), rng.randrange(2)))
+    for p in victims:
+        os.kill(p["pid"], signal.SIGKILL)
+    time.sleep(rng.random() / 4)
+    server.start(ready=False)
+    return 1 + len(victims)
+
+
 def kill_one(server, roles, rng):
-    """Kills a random process of these roles; False: none is there just now."""
+    """Kills a random process of these roles. How many were killed; none may be there."""
     there = [p for p in server.processes() if p["role"] in roles and p["pid"]]
     if not there:
-        return False
+        return 0
+    victim = rng.choice(there)
+    if victim["role"] == "master":
+        return kill_master(server, [p for p in there if p is not victim], rng)
     try:
-        os.kill(rng.choice(there)["pid"], signal.SIGKILL)
+        os.kill(victim["pid"], signal.SIGKILL)
     except ProcessLookupError:
-        return False
-    return True
+        return 0
+    return 1
 
 
 def run(server, roles=ROLES, kills=15, pause=0.8, tls="starttls", seed=None):
@@ -70,7 +87,9 @@ def run(server, roles=ROLES, kills=15, pause=0.8, tls="starttls", seed=None):
             hits += kill_one(server, roles, rng)
         except (AssertionError, ValueError):
             pass  # the admin process is being replaced
-    return dict(load.result(), kills=hits)
+    result = dict(load.result(), kills=hits)
+    server.wait_ready()
+    return result
 
 
 def prepare(server):

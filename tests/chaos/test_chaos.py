@@ -26,3 +26,10 @@ def test_any_killed_process_is_not_noticed(chaos_server):
     result = chaos.run(chaos_server, chaos.ROLES, kills=12, pause=1.0, seed=2)
     assert result["kills"] >= 6
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+
+
+def test_killed_masters_are_not_noticed(chaos_server):
+    result = chaos.run(chaos_server, ("master",), kills=5, pause=1.2, seed=3)
+    assert result["kills"] >= 3
+    assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+    assert result["messages"] > 100

@@ -58,6 +58,7 @@ class Server:
         self.cafile = os.path.join(directory, "ca.crt")
         self.stderr_file = os.path.join(directory, "stderr")
         self.process = None
+        self.sessions = []
         self.streams = []
         self.accounts = {}
         self.n_test = 0
@@ -117,29 +118,45 @@ class Server:
 
     # Its life
 
-    def environment(self):
+    def environment(self, **more):
         env = {k: v for k, v in os.environ.items() if not k.endswith("SAN_OPTIONS")}
         # No symbolizer: a sandboxed process cannot start one. We do it afterwards.
         env["ASAN_OPTIONS"] = ("detect_leaks=1:symbolize=0:strict_string_checks=1:"
                                "detect_stack_use_after_return=1:abort_on_error=0:" + self.asan)
         env["UBSAN_OPTIONS"] = "print_stacktrace=1:halt_on_error=1:symbolize=0"
         env["LSAN_OPTIONS"] = f"suppressions={ROOT}/tests/lsan.txt:print_suppressions=0"
-        return env
+        return {**env, **more}
 
-    def spawn(self, *args):
+    def spawn(self, *args, env=None):
         as_user = {"user": self.as_user, "group": pwd.getpwnam(self.as_user).pw_gid, "extra_groups": []} \
             if self.as_user else {}
         with open(self.stderr_file, "ab") as err:
             return subprocess.Popen(
                 [f"{BUILD}/stanzad", *args], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
-                env=self.environment(), cwd=self.base, start_new_session=True,
+                env=self.environment(**(env or {})), cwd=self.base, start_new_session=True,
                 preexec_fn=die_with_parent, **as_user)
 
-    def start(self, ready=True):
-        self.process = self.spawn("-f", "-c", self.conf_file, "-d", self.dir)
+    def start(self, ready=True, env=None):
+        self.process = self.spawn("-f", "-c", self.conf_file, "-d", self.dir, env=env)
+        self.sessions.append(self.process.pid)
         if ready:
             self.wait_ready()
         return self
+
+    def kill_master(self):
+        """Kills nobody else: the others go on, and start() brings another master."""
+        self.process.kill()
+        self.wait_master()
+
+    def wait_master(self):
+        """Its end, by whatever, but not in order."""
+        assert self.process.wait(wait.PATIENCE) == -signal.SIGKILL
+        self.process = None
+
+    def can_kill_at_points(self):
+        """Was the program built with them (master/killpoint.h)?"""
+        with open(f"{BUILD}/stanzad", "rb") as f:
+            return b"STANZAD_KILLPOINT\0" in f.read()
 
     def is_ready(self):
         assert self.process.poll() is None, \
@@ -153,6 +170,9 @@ class Server:
     def stop(self, sig=signal.SIGTERM):
         """Ordered shutdown; asserts that it was one."""
         if self.process is None:
+            left = self.pids_left()
+            names = self.kill_left(left)
+            assert not left, f"processes without a master: {names}"
             return
         pids = self.pids_left()
         process, self.process = self.process, None
@@ -173,17 +193,16 @@ class Server:
 
     def kill(self):
         """For a server that a test has broken on purpose: no questions asked."""
-        if self.process is None:
-            return
         pids = self.pids_left()
-        self.process.kill()
-        self.process.wait()
-        self.process = None
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+            self.process = None
         self.kill_left(pids)
         wait.until(lambda: not [p for p in pids if alive(p)], "every process to be gone")
 
     def pids_left(self):
-        """Our processes: those in the session that start() made."""
+        """Our processes: those in the sessions that start() made."""
         found = []
         for name in os.listdir("/proc"):
             if name.isdigit():
@@ -192,7 +211,7 @@ class Server:
                         fields = f.read().rpartition(")")[2].split()
                 except OSError:
                     continue
-                if self.process and int(fields[3]) == self.process.pid:
+                if int(fields[3]) in self.sessions and fields[0] != "Z":
                     found.append(int(name))
         return found
 

@@ -9,7 +9,7 @@ import pytest
 from harness import wait
 from harness.server import alive
 
-ROLES = ["keeper", "worker", "router", "auth", "sql", "admin"]
+ROLES = ["holder", "keeper", "worker", "router", "auth", "sql", "admin"]
 
 
 def one(server, role):
@@ -74,7 +74,7 @@ def test_a_process_that_dies_is_replaced(make_server, role):
     romeo.expect("<message><body>Still here</body></message>")
 
 
-@pytest.mark.parametrize("role", ["router", "auth", "sql", "admin", "keeper"])
+@pytest.mark.parametrize("role", ["router", "auth", "sql", "admin", "keeper", "holder"])
 def test_clients_do_not_notice(make_server, role):
     """DESIGN, the table of who dies: these take no client with them"""
     server = make_server(workers=2)
@@ -189,16 +189,6 @@ def test_shutdown_twice(make_server):
     assert server.process.wait(wait.PATIENCE) == 0
 
 
-def test_the_master_is_killed(make_server):
-    """Until it can be adopted, the others end with it rather than stay as orphans"""
-    server = make_server(workers=1)
-    pids = [p["pid"] for p in server.processes()]
-    server.process.kill()
-    server.process.wait()
-    server.process = None
-    wait.until(lambda: not [p for p in pids if alive(p)], "every process to end")
-
-
 def test_start_after_a_crash_of_everything(make_server):
     """Left-over socket and pid file do not keep the next start from working"""
     server = make_server(workers=1)
@@ -256,7 +246,7 @@ def test_a_worker_can_do_nothing_but_serve(confined):
         assert c["result"] == "refused", c
 
 
-@pytest.mark.parametrize("role", ["keeper", "router", "auth", "admin"])
+@pytest.mark.parametrize("role", ["holder", "keeper", "router", "auth", "admin"])
 def test_others_are_confined_too(confined, role):
     """Least privilege for every role: none may start a program or gain rights"""
     found = json.loads(confined.ctl("check_sandbox", role, "--json"))

@@ -203,9 +203,8 @@ commands_are_answered(void **state)
                 "onlineusersnode uptimeseconds processes\n",
                 1, NULL },
         { { "counters", "porter" },
-                "Error: unknown role 'porter'; there are: master keeper worker router "
-                "auth "
-                "sql admin\n",
+                "Error: unknown role 'porter'; there are: master holder keeper worker "
+                "router auth sql admin\n",
                 1, NULL },
     };
 

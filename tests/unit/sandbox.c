@@ -90,6 +90,7 @@ roles_are_confined(void **state)
         enum proc_role role;
         const char *open_file, *connect_database;
     } cases[] = {
+        { PROC_HOLDER, "refused", "refused" },
         { PROC_KEEPER, "refused", "refused" },
         { PROC_WORKER, "refused", "refused" },
         { PROC_ROUTER, "refused", "refused" },
@@ -165,8 +166,8 @@ work(int out_fd, const void *routes)
 static void
 the_usual_work_goes_on(void **state)
 {
-    static const enum proc_role roles[] = { PROC_KEEPER, PROC_WORKER, PROC_ROUTER,
-        PROC_AUTH, PROC_ADMIN };
+    static const enum proc_role roles[] = { PROC_HOLDER, PROC_KEEPER, PROC_WORKER,
+        PROC_ROUTER, PROC_AUTH, PROC_ADMIN };
     char text[64];
 
     (void)state;

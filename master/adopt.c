@@ -23,9 +23,10 @@
 #include "master/unixsock.h"
 
 enum {
-    PATIENCE_MS = 20 * 1000, /* with those who are there but do not answer */
-    ANSWER_MS = 5 * 1000,    /* from one packet to the next */
-    PAUSE_MS = 50
+    PATIENCE_MS = 8 * 1000, /* with those who are there but do not answer */
+    ANSWER_MS = 3 * 1000,   /* from one packet to the next */
+    PAUSE_MS = 50,
+    CONF_MAX = 256 << 20
 };
 
 /* What a holder gives us, as it comes. */
@@ -174,8 +175,15 @@ find(struct master *m, struct estate *e, struct buf *error)
         if (r == -EAGAIN)
             poll(NULL, 0, PAUSE_MS);
     } while (r == -EAGAIN && clock_ms() < until_ms);
-    buf_addf(error, "processes run in %s without a master, but cannot be reached: %s",
-            m->home.path, strerror(-r));
+    if (r == -EAGAIN)
+        buf_addf(error,
+                "processes run in %s, but do not accept another master: is theirs "
+                "still "
+                "there?",
+                m->home.path);
+    else
+        buf_addf(error, "processes run in %s, but cannot be reached: %s", m->home.path,
+                strerror(-r));
     return r;
 }
 
@@ -217,7 +225,7 @@ find_conf(struct master *m, struct estate *e)
     char *bytes;
     int r;
 
-    if (!conf || conf->value > MAILBOX_PAYLOAD_MAX)
+    if (!conf || conf->value > CONF_MAX)
         return -ENOENT;
     bytes = mem_alloc(conf->value + 1);
     loader.skip_files = true; /* they may have gone meanwhile */

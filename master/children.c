@@ -268,7 +268,7 @@ child_spawn(struct child *c)
     killpoint("spawn:forked");
     close_fd(&c->start_fd);
     c->pid = pid;
-    c->process.fd = pidfd_of(pid);
+    c->process.fd = killpoint_no_pidfd() ? -1 : pidfd_of(pid);
     if (c->process.fd < 0)
         c->process.fd = -1;
     holders_hold(c, ESTATE_PROCESS, (uint64_t)pid,

@@ -7,10 +7,10 @@
  * be missing.
  *
  * It knows by the end of a lifeline that its master has died, and says so in the
- * master's status page, where the admin process sees it. Then it waits for another one,
- * which connects to DIR/stanzad.adopt: it is handed the holder's control channel, asks
- * there, and is given everything. Whatever the dead master had sent is read before that
- * question.
+ * master's status page, where the admin process sees it. Only then it answers another
+ * one, which connects to DIR/stanzad.adopt: it is handed the holder's control channel,
+ * asks there, and is given everything. Whatever the dead master had sent is read before
+ * that question.
  *
  * A holder that was not told everything before its master died is of no use to anybody
  * and ends. When the last one has gone the control channels of all processes end, and
@@ -173,9 +173,13 @@ on_rendezvous(struct loop_io *io, unsigned events)
 
     (void)events;
     while ((fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
-        int r = !own ? -ENOENT : is_trusted(h, fd) ? hello_send(fd, own->fd) : -EACCES;
+        int r = 0;
 
-        if (r < 0)
+        if (!own || !is_trusted(h, fd))
+            r = -EACCES;
+        else if (h->alone) /* else it asks again, if it was only quicker than we are */
+            r = hello_send(fd, own->fd);
+        if (r < 0 && r != -EPIPE)
             log_error(NULL, "a master that has come is not answered: %s", strerror(-r));
         close_fd(&fd);
     }

@@ -34,4 +34,10 @@ killpoint_layout(void)
 
     return text && str_to_u64(str_from(text), &n) == 0 ? n : 0;
 }
+
+bool
+killpoint_no_pidfd(void)
+{
+    return getenv("STANZAD_NO_PIDFD") != NULL;
+}
 #endif

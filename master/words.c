@@ -52,6 +52,11 @@ words_log_end(const struct child *c, const int *status)
                             ? WEXITSTATUS(*status) == 0
                             : signo == 0 || (c->planned && signo == SIGKILL);
 
+    if (c->state == CHILD_ASKED && as_usual) {
+        log_notice(NULL, "%s (pid %d) had not been told everything; it has ended",
+                c->name, (int)c->pid);
+        return;
+    }
     if (wanted && as_usual) {
         log_debug(NULL, "%s (pid %d) has ended", c->name, (int)c->pid);
         return;

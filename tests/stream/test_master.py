@@ -358,6 +358,18 @@ def test_two_masters_are_impossible(make_server):
     juliet.ping()
 
 
+def test_a_lock_that_was_removed_does_not_help(make_server):
+    """The holders know that their master lives"""
+    server = make_server(workers=1)
+    juliet = server.stream().login(until="online")
+    os.unlink(f"{server.dir}/stanzad.pid")
+    p = server.spawn("-f", "-c", server.conf_file, "-d", server.dir)
+    assert p.wait(2 * wait.PATIENCE) == 1
+    assert "do not accept another master" in server.stderr()
+    juliet.ping()
+    server.wait_ready()
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can change users")
 def test_another_user_is_refused(make_server):
     """Its processes could not share what the others have"""
@@ -527,6 +539,24 @@ def test_killed_while_it_adopts(pointed, point):
     assert {k for k in after if after[k] != before[k]} == {("router", 0)}
     assert len(server.pids_left()) == N_OTHERS + 1
     server.stream("mercutio").login(until="online").ping()
+
+
+@pytest.mark.parametrize("role", ["holder", "keeper", "worker", "router", "sql", "admin"])
+def test_without_pidfds(pointed, role):
+    """Then the end of its control channel is the end of a process that was adopted"""
+    server = pointed
+    server.start(env={"STANZAD_NO_PIDFD": "1"})
+    juliet, romeo = server.pair(until="online")
+    before = pids(server)
+    server.kill_master()
+    os.kill(before["auth", 0], signal.SIGKILL)
+    server.start(env={"STANZAD_NO_PIDFD": "1"})
+    chat(juliet, romeo, 1)
+    os.kill(before[role, 0], signal.SIGKILL)
+    wait.until(lambda: server.ctl_status("status")[0] == 0 and
+               pids(server)[role, 0] not in (0, before[role, 0]), f"another {role}")
+    chat(romeo, juliet, 2)
+    assert {k for k, v in pids(server).items() if v != before[k]} == {("auth", 0), (role, 0)}
 
 
 def test_killed_while_it_stops(pointed):

@@ -369,6 +369,12 @@ whoever_comes_gets_its_control_channel(void **state)
     assert_int_equal(hello_receive(sock, &hello), -EAGAIN); /* not complete yet */
     tell(1, 0);
     exchange();
+    assert_int_equal(hello_receive(sock, &hello), -EPIPE); /* there is a master */
+    close_fd(&sock);
+    close_fd(&t.lifeline[1]);
+    exchange();
+    sock = unixsock_dial(SOCK_SEQPACKET, t.path);
+    exchange();
     assert_int_equal(hello_receive(sock, &hello), 0);
     assert_int_equal(hello.signature, hello_signature());
     assert_string_equal(hello.version, STANZAD_VERSION);

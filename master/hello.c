@@ -41,7 +41,7 @@ int
 hello_send(int sock, int control_fd)
 {
     char text[TEXT_MAX];
-    int n = snprintf(text, sizeof text, "stanzad %016llx %s\n",
+    int n = snprintf(text, sizeof text, "stanzad %llu %s\n",
             (unsigned long long)hello_signature(), STANZAD_VERSION);
     struct iovec iov = { text, (size_t)n };
     union control control;
@@ -61,15 +61,15 @@ hello_send(int sock, int control_fd)
 }
 
 static int
-hello_parse(char *text, struct hello *h)
+hello_parse(struct str text, struct hello *h)
 {
-    unsigned long long signature;
-    char version[sizeof h->version];
+    struct str rest = str_trim(text), word;
 
-    if (sscanf(text, "stanzad %16llx %63s", &signature, version) != 2)
+    if (!str_cut(&rest, ' ', &word) || !str_eq_c(word, "stanzad") ||
+            !str_cut(&rest, ' ', &word) || str_to_u64(word, &h->signature) < 0 ||
+            rest.n == 0)
         return -EPROTO;
-    h->signature = signature;
-    memcpy(h->version, version, sizeof version);
+    snprintf(h->version, sizeof h->version, "%.*s", STR_ARG(rest));
     return 0;
 }
 
@@ -97,7 +97,7 @@ hello_receive(int sock, struct hello *ret_hello)
             memcpy(&h.control_fd, CMSG_DATA(c), sizeof h.control_fd);
     }
     if (r == 0)
-        r = hello_parse(text, &h);
+        r = hello_parse((struct str){ text, (size_t)n }, &h);
     if (r == 0 && h.control_fd < 0)
         r = -EPROTO;
     if (r == 0)

@@ -30,7 +30,6 @@
 
 enum {
     REPLACE_GRACE_MS = 10 * 1000,
-    HOLDERS_PAUSE_MS = 20, /* until the holders are asked again whether they hold it */
     EXIT_MS = 2000 /* from the end of a control channel to that of its process */
 };
 

@@ -141,7 +141,9 @@ struct master {
 
 enum {
     SLOT_SIZE_GIB = 16,
-    HOLDERS = 2
+    HOLDERS = 2,
+    HOLDERS_PAUSE_MS =
+            20 /* until they are looked at again when they have not settled */
 };
 
 /* make.c: a service that is new. 0, or -errno with a sentence in error. */

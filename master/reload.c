@@ -18,8 +18,7 @@
 #include "master/killpoint.h"
 
 enum {
-    PATIENCE_MS = 15 * 1000,
-    HOLDERS_PAUSE_MS = 20
+    PATIENCE_MS = 15 * 1000
 };
 
 static void

@@ -67,8 +67,6 @@ child_find(struct child *c, struct estate *e)
     if (r < 0)
         return r;
     c->status = c->status_zone.base;
-    if (c->status->magic != STATUS_MAGIC || c->status->addr != c->addr)
-        return -EPROTO;
     c->started_ms = c->status->started_ms;
     c->starts = c->started_ms ? c->status->starts + 1 : 0;
     find_process(c, e);
@@ -82,6 +80,8 @@ child_ask(struct child *c)
     struct ipc_u64 msg = { .value = rand_u64() };
     int r;
 
+    c->status->magic = STATUS_MAGIC; /* whatever its process has made of it */
+    c->status->addr = c->addr;
     c->status->pid = c->state == CHILD_DOWN ? 0 : (int32_t)c->pid;
     if (c->state == CHILD_DOWN) {
         if (c->pid > 0)

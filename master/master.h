@@ -73,8 +73,7 @@ struct child {
     bool reload_due; /* has not been sent the configuration in force */
     bool planned;    /* its end is wanted: start the next without delay */
     struct loop_io control;
-    int start_fd; /* the other end of control, until somebody has been started with it
-                   */
+    int start_fd; /* the other end of control, until somebody was started with it */
     struct mailbox_reader reader;
     struct backoff backoff;
     struct loop_timer timer;
@@ -107,8 +106,7 @@ struct master {
     unsigned n_workers;
     struct listeners *listeners;
     int control_socket, adopt_socket;
-    int lifeline[2]; /* the second end is in no other process, so that it ends with us
-                      */
+    int lifeline[2]; /* the second end is in no other process: it ends with us */
     int routes_rw, routes_ro;
     int status_rw, status_ro; /* our own page */
     struct zone status_zone;
@@ -196,8 +194,7 @@ void holders_abandon(struct master *m); /* we stop: nobody is to come after us *
 void boot_send(struct child *c);
 /* Is this process to have a root directory of its own? */
 bool boot_is_confined(const struct child *c);
-/* Packs the configuration, reads the certificates; adds a line for each that it cannot.
- */
+/* Packs the configuration and reads the certificates; a line for each that it cannot. */
 int boot_load(struct master *m, struct buf *problems);
 int boot_send_conf(struct child *c); /* CONF, and CERTS to workers */
 void boot_send_log(struct child *c);

@@ -328,6 +328,24 @@ def test_a_changed_configuration_comes_into_force(make_server):
     server.stream("romeo").login(until="online").ping()
 
 
+def test_a_unix_listener(make_server):
+    """Its name in the file system is still known to the one that must remove it"""
+    server = make_server(start=False, workers=2)
+    path = os.path.join(server.base, "clients")
+    tcp = server.config["listen"]
+    server.write_config(listen=tcp + [{"port": f"unix:{path}", "module": "ejabberd_c2s"}])
+    server.start()
+    kill_and_start(server)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(wait.PATIENCE)
+        s.connect(path)
+        s.send(b"<nonsense/>")
+        assert b"<stream:error" in s.recv(4096)
+    server.write_config(listen=tcp)
+    server.ctl("reload_config")
+    assert not os.path.exists(path)
+
+
 def test_a_changed_number_of_workers_waits_for_a_restart(make_server):
     server = make_server(workers=1)
     juliet = server.stream().login(until="online")

@@ -194,7 +194,7 @@ void holders_abandon(struct master *m); /* we stop: nobody is to come after us *
 void boot_send(struct child *c);
 /* Is this process to have a root directory of its own? */
 bool boot_is_confined(const struct child *c);
-/* Packs the configuration and reads the certificates; a line for each that it cannot. */
+/* Packs the configuration, reads the certificates; a line per problem. */
 int boot_load(struct master *m, struct buf *problems);
 int boot_send_conf(struct child *c); /* CONF, and CERTS to workers */
 void boot_send_log(struct child *c);

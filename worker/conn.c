@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "worker/account.h"
+#include "worker/held.h"
 #include "worker/jobs.h"
 #include "worker/recover.h"
 #include "worker/session.h"
@@ -422,6 +423,7 @@ conn_empty(struct worker *w, struct conn *c)
         slot_free(w, d);
     for (unsigned i = 0; i < CONN_KEPT; i++)
         slot_free(w, c->kept[i]);
+    held_drop_all(w, c);
     SET(w, c->state, STREAM_FREE);
 }
 

@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "worker/conn.h"
+#include "worker/held.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -96,10 +97,14 @@ is_held_back(struct worker *w, struct conn *c, const struct stanza *s)
     struct stanza copy = *s;
     struct event e = { .w = w, .c = c, .s = &copy };
 
-    if (!(c->route_flags & ROUTE_CSI_INACTIVE) || !live_of(w, c)->host)
+    if (!(c->route_flags & ROUTE_CSI_INACTIVE))
         return false;
-    e.host = live_of(w, c)->host;
-    e.account = live_of(w, c)->account;
+    e.host = conf_host_find(w->proc->conf, conn_domain(c));
+    if (!e.host || !hook_exists(w, e.host, HOOK_TO_INACTIVE)) {
+        held_send_all(w, c); /* who has held it was taken away by a reload */
+        return false;
+    }
+    e.account = session_account(w, c);
     copy.el = NULL;
     return hook_run(w, HOOK_TO_INACTIVE, &e) == HOOK_DONE;
 }

@@ -55,8 +55,9 @@ enum hook {
     HOOK_SESSION_OPEN,
     HOOK_SESSION_CLOSE,
     /*
-     * The session's own broadcast presence was committed by the router: c, account, and
-     * was_available (before); c's presence tells what it is now. Not called at CLOSE.
+     * The session's own broadcast presence was committed by the router: c, account;
+     * was_available and was_priority are as of the last call for this session (false and
+     * 0 at first), c's presence tells what it is now. Not called at CLOSE.
      */
     HOOK_PRESENCE,
     /*
@@ -99,7 +100,8 @@ enum hook {
     HOOK_OFFLINE,
     /*
      * A stanza is about to be given to a session that has said that it is inactive: c,
-     * s (bytes; no el). DONE: it is held back, or was added after all.
+     * s (bytes; no el), account (NULL: not loaded now). DONE: it is held back
+     * (session_hold), or was added after all.
      */
     HOOK_TO_INACTIVE,
     /* A stanza was answered with an error: s (the one that failed), error. */
@@ -148,6 +150,7 @@ struct event {
     const bool *got; /* one per entry */
     enum stanza_error error;
     bool was_available;
+    int8_t was_priority;
     const struct contact *contact;
     struct jid disco_to;
     struct str node;
@@ -295,10 +298,28 @@ void session_set_flags(struct worker *w, struct conn *c, uint16_t set, uint16_t 
 void session_keep(struct worker *w, struct conn *c, unsigned number, struct str bytes);
 struct str session_kept(const struct conn *c, unsigned number);
 
-/* To this client, as it is; and what HOOK_TO_INACTIVE held back (serialised stanzas).
- */
+/* To this client, as it is; and serialised already. */
 void session_send(struct worker *w, struct conn *c, const struct xml_el *el);
 void session_send_bytes(struct worker *w, struct conn *c, struct str bytes);
+
+/*
+ * Stanzas that are kept back (HOOK_TO_INACTIVE), in the slot, in their order. instead:
+ * one with the same key (65535 bytes at most) gives way. What is left when the session
+ * ends is dropped, and counted.
+ */
+struct session_held {
+    struct str key, bytes;
+    uint64_t since_us; /* wall clock */
+};
+void session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
+        struct str bytes, uint64_t since_us);
+/* How many there are; ret_bytes may be NULL. */
+size_t session_held(const struct conn *c, size_t *ret_bytes);
+/* Takes those that fit (fits NULL: all) out, in order, and gives them to send(). */
+size_t session_release(struct worker *w, struct conn *c,
+        bool (*fits)(struct str key, const void *arg), const void *arg,
+        void (*send)(
+                struct worker *w, struct conn *c, const struct session_held *held));
 
 /* Bytes that the client has not taken yet, as far as this worker knows. */
 size_t session_backlog(const struct conn *c);

@@ -54,6 +54,7 @@ static void
 others_to_self(struct worker *w, struct conn *c)
 {
     uint64_t own = conn_id(w, c);
+    struct jid jid = conn_jid(c);
 
     deliver_lookup(w, conn_bare(c), ROUTE_WANT_PRESENCE);
     for (size_t i = 0; i < w->snapshot->n; i++) {
@@ -61,8 +62,7 @@ others_to_self(struct worker *w, struct conn *c)
 
         if (e->conn == own || !e->available || e->presence.n == 0)
             continue;
-        stanza_add_to(&w->text, e->presence, conn_full(c));
-        out_add_stanza(w, c, buf_str(&w->text));
+        presence_give(w, c, &jid, e, conn_full(c));
     }
 }
 
@@ -237,7 +237,10 @@ void
 session_on_present(struct worker *w, struct conn *c, const struct ipc_route_present *m)
 {
     struct account *a = session_account(w, c);
-    struct event e = { .w = w, .c = c, .was_available = m->was_available };
+    struct event e = { .w = w,
+        .c = c,
+        .was_available = c->told_available,
+        .was_priority = c->told_priority };
 
     if (m->serial != c->presence_serial ||
             (c->state != STREAM_OPEN && c->state != STREAM_DETACHED))
@@ -256,6 +259,8 @@ session_on_present(struct worker *w, struct conn *c, const struct ipc_route_pres
         say_available(w, c, a);
     else
         say_unavailable(w, c, a);
+    SET(w, c->told_available, (c->flags & CONN_AVAILABLE) != 0);
+    SET(w, c->told_priority, c->priority);
     e.host = a->host;
     e.account = a;
     hook_run(w, HOOK_PRESENCE, &e);

@@ -44,6 +44,13 @@ void presence_to_contacts(struct worker *w, struct account *a, const struct jid 
 /* What the contacts last said, to a session that has just become available. */
 void presence_probe_contacts(struct worker *w, struct conn *c, struct account *a);
 
+/*
+ * What a session of `from` (its resource is e's) last said, to a session of ours, which
+ * may be inactive and have to wait.
+ */
+void presence_give(struct worker *w, struct conn *c, const struct jid *from,
+        const struct route_entry *e, struct str to);
+
 /* The answer to a probe, from the account's home. */
 void presence_answer_probe(struct worker *w, struct account *a, const struct jid *to);
 

@@ -264,6 +264,23 @@ probe_write(struct worker *w, struct conn *c, const struct jid *contact)
     return probe;
 }
 
+void
+presence_give(struct worker *w, struct conn *c, const struct jid *from,
+        const struct route_entry *e, struct str to)
+{
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_AVAILABLE,
+        .hops = DELIVER_ONCE,
+        .flags = STANZA_FILTERED,
+        .from = *from,
+        .to = conn_jid(c) };
+
+    s.from.resource = e->resource;
+    stanza_add_to(&w->stanza_text, e->presence, to);
+    s.bytes = buf_str(&w->stanza_text);
+    deliver_to_conn(w, conn_id(w, c), &s);
+}
+
 /* What one contact last said; if it has a block list, its home decides. */
 static void
 probe_contact(
@@ -289,8 +306,7 @@ probe_contact(
 
         if (!e->available || e->presence.n == 0)
             continue;
-        stanza_add_to(&w->text, e->presence, conn_bare(c));
-        out_add_stanza(w, c, buf_str(&w->text));
+        presence_give(w, c, contact, e, conn_bare(c));
     }
 }
 

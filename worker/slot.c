@@ -50,6 +50,9 @@ conn_mark(struct slab *slab, const struct conn *c)
     slab_mark(slab, c->sm);
     for (const struct sm_item *i = c->sm ? c->sm->first : NULL; i; i = i->next)
         slab_mark(slab, i);
+    slab_mark(slab, c->held);
+    for (const struct held *h = c->held ? c->held->first : NULL; h; h = h->next)
+        slab_mark(slab, h);
 }
 
 static void

@@ -18,7 +18,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 4, /* changes with the structures below */
+    SLOT_LAYOUT = 5, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -106,6 +106,22 @@ struct sm {
     char token[SM_TOKEN]; /* what the client must know to resume it */
 };
 
+/*
+ * Stanzas that are kept back for a session (worker/held.c), in the order in which they
+ * will go out: key, then bytes.
+ */
+struct held {
+    struct held *next;
+    uint64_t since_us; /* wall clock */
+    uint32_t n;        /* bytes of the stanza */
+    uint16_t key_n;
+    char text[];
+};
+struct held_list {
+    struct held *first, *last;
+    uint32_t n, bytes;
+};
+
 /* One client connection. */
 struct conn {
     uint32_t generation; /* of the id; goes up with each use of the record */
@@ -141,8 +157,11 @@ struct conn {
     struct directed *directed;
     uint16_t route_flags;   /* the client's own part of enum route_flag */
     uint16_t account_flags; /* the account's, as the router was told last */
-    struct sm *sm;          /* NULL: stream management is not on */
+    bool told_available;    /* what HOOK_PRESENCE was told last */
+    int8_t told_priority;
+    struct sm *sm; /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
+    struct held_list *held; /* NULL: nothing is */
 };
 
 /* A job (worker/job.h) between two of its steps. */

@@ -34,7 +34,8 @@ enum {
 };
 
 /*
- * A bucket: the first session, and a number that grows with every change of the chain.
+ * A bucket: the first session, and a number that grows with every change of the chain,
+ * and of what can change in its sessions.
  */
 #define BUCKET(count, head) ((uint64_t)(uint32_t)(count) << 32 | (uint32_t)(head))
 #define BUCKET_COUNT(word)  ((uint32_t)((word) >> 32))

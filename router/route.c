@@ -248,6 +248,21 @@ route_lookup(const struct route_table *t, struct str bare, unsigned want,
     return (int)snap->n;
 }
 
+struct route_stamp
+route_stamp(const struct route_table *t, struct str bare)
+{
+    uint64_t bucket = hash_of(t, bare) & (t->n_buckets - 1);
+
+    return (struct route_stamp){ bucket, load(bucket_of(t, bucket)) };
+}
+
+bool
+route_unchanged(const struct route_table *t, const struct route_stamp *stamp)
+{
+    return stamp->word && stamp->bucket < t->n_buckets &&
+           load(bucket_of(t, stamp->bucket)) == stamp->word;
+}
+
 /* 1: it is this one, 0: it is not, -EAGAIN: it is no session at all. */
 static int
 node_match(const struct route_table *t, uint32_t at, shared_word *node, struct str bare,

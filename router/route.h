@@ -97,6 +97,16 @@ enum route_want {
 int route_lookup(const struct route_table *t, struct str bare, unsigned want,
         struct route_snapshot *ret_snap);
 
+/*
+ * Whether a look-up made after route_stamp() would find the same again. false may come
+ * for no reason; true is certain, and about as cheap as reading one word.
+ */
+struct route_stamp {
+    uint64_t bucket, word; /* word 0: of no use */
+};
+struct route_stamp route_stamp(const struct route_table *t, struct str bare);
+bool route_unchanged(const struct route_table *t, const struct route_stamp *stamp);
+
 /* One session, without its texts: 1, 0 (not there) or -EAGAIN. About 0.3 us. */
 struct route_hit {
     uint64_t conn, since_us;

@@ -292,10 +292,14 @@ table_set(struct table *t, struct str bare, uint64_t conn, int8_t priority,
 {
     unsigned n_bare, n_chain;
     struct place p = find(t, hash_of(t, bare), bare, conn, &n_bare, &n_chain);
+    uint64_t bucket;
 
     if (!p.at)
         return false;
     store(&node_at(t, p.at)[NODE_STATE], STATE(priority, available, flags, epoch));
+    /* For those who remember what they found (route_unchanged). */
+    bucket = load(p.bucket);
+    store(p.bucket, BUCKET(BUCKET_COUNT(bucket) + 1, BUCKET_HEAD(bucket)));
     return true;
 }
 

@@ -15,6 +15,17 @@ enum account_state {
 };
 
 /*
+ * Which sessions were found to carry a route flag, as long as the stamp holds
+ * (account_flag_elsewhere): how many (2: or more), and one of them.
+ */
+struct holders {
+    struct route_stamp stamp;
+    uint64_t conn;
+    uint16_t flags;
+    uint8_t n;
+};
+
+/*
  * An account as this worker knows it, on the heap: roster, block list and the like. It
  * is held by its sessions here, all of them, and by jobs; changes are made in its home
  * (home_call) and told to all who hold it (sessions_notify), in their order, so each
@@ -34,6 +45,7 @@ struct account {
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
     struct str local, domain;
+    struct holders holders;
 };
 
 /* Loads it if need be: LOADING or better, with one more reference; NULL: no such host.

@@ -20,55 +20,11 @@
 #include "worker/outbox.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
+#include "xmpp/traits.h"
 
 enum {
-    HOPS_MAX = 3,
-    LOOKUPS_MAX = 100
+    HOPS_MAX = 3
 };
-
-static struct route_table *
-table_of(struct worker *w)
-{
-    static struct route_table table;
-
-    if (!table.base)
-        route_open(&table, &w->proc->routes);
-    return &table;
-}
-
-static size_t
-lookup(struct worker *w, struct str bare, unsigned want, struct route_snapshot *snap)
-{
-    for (int i = 0; i < LOOKUPS_MAX; i++) {
-        int n = route_lookup(table_of(w), bare, want, snap);
-
-        if (n >= 0)
-            return (size_t)n;
-    }
-    snap->n = 0;
-    return 0;
-}
-
-size_t
-deliver_lookup(struct worker *w, struct str bare, unsigned want)
-{
-    return lookup(w, bare, want, w->snapshot);
-}
-
-int
-deliver_find(struct worker *w, struct str bare, struct str resource,
-        struct route_hit *ret_hit)
-{
-    return route_lookup_full(table_of(w), bare, resource, ret_hit);
-}
-
-size_t
-route_sessions(struct worker *w, struct str bare, unsigned want,
-        const struct route_snapshot **ret)
-{
-    *ret = w->module_snapshot;
-    return lookup(w, bare, want, w->module_snapshot);
-}
 
 /* With its client, or waiting for it; not at its end. */
 static bool
@@ -204,7 +160,9 @@ deliver_error(
     bounce.bytes = buf_str(&bytes);
     bounce.el = reply;
     bounce.flags = STANZA_FILTERED; /* it answers what was let out */
-    if (s->conn && deliver_to_conn(w, s->conn, &bounce))
+    if (s->kind == STANZA_MESSAGE)
+        bounce.traits = s->traits | TRAIT(ERROR); /* it is judged by what it answers */
+    if (s->kind != STANZA_MESSAGE && s->conn && deliver_to_conn(w, s->conn, &bounce))
         ;
     else if (conf_host_find(w->proc->conf, bounce.to.domain) && bounce.to.local.n)
         deliver(w, &bounce);
@@ -295,30 +253,6 @@ message_hook(struct delivery *d, enum hook hook)
     return hook_run(d->w, hook, &e);
 }
 
-/* No resource may have it. */
-static void
-message_offline(struct delivery *d)
-{
-    switch ((enum message_type)d->s->type) {
-    case MESSAGE_NORMAL:
-    case MESSAGE_CHAT:
-        if (!hook_exists(d->w, d->host, HOOK_OFFLINE))
-            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
-        else if (!d->job)
-            core_to_home(d->w, d->s, d->bare);
-        else if (message_hook(d, HOOK_OFFLINE) != HOOK_DONE)
-            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
-        break;
-    case MESSAGE_GROUPCHAT:
-        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
-        break;
-    case MESSAGE_HEADLINE:
-    case MESSAGE_ERROR:
-    case MESSAGE_TYPES:
-        break; /* silently ignored */
-    }
-}
-
 /* To the account as a whole: how many resources got it. */
 static size_t
 message_to_bare(struct delivery *d)
@@ -355,15 +289,95 @@ message_has_taker(const struct delivery *d)
     return false;
 }
 
+/* They have it, or it is kept: others may want to know. */
+static void
+tell_received(struct delivery *d)
+{
+    if (d->got)
+        message_hook(d, HOOK_USER_RECEIVED);
+}
+
+/*
+ * Is somebody interested in who has got it? Copies and the like are made when a message
+ * is delivered for the first time, and nobody is left out where there is one resource
+ * that gets it.
+ */
+static bool
+wants_got(const struct delivery *d)
+{
+    return hook_exists(d->w, d->host, HOOK_USER_RECEIVED) &&
+           d->w->snapshot->n > (d->job ? 0 : 1) && d->s->hops == 0 &&
+           !(d->s->flags & STANZA_COPY);
+}
+
+/*
+ * May it be kept when no resource takes it? Groupchat only by a module's choice, and
+ * not while somebody is there: then it is in the wrong place (8.5.2.1.1).
+ */
+static bool
+may_be_kept(const struct delivery *d)
+{
+    bool to_account = !d->s->to.resource.n;
+
+    switch ((enum message_type)d->s->type) {
+    case MESSAGE_NORMAL:
+        return to_account;
+    case MESSAGE_CHAT:
+        return true;
+    case MESSAGE_GROUPCHAT:
+        return to_account && hook_exists(d->w, d->host, HOOK_OFFLINE) &&
+               !message_has_taker(d);
+    case MESSAGE_HEADLINE:
+    case MESSAGE_ERROR:
+    case MESSAGE_TYPES:
+        break;
+    }
+    return false;
+}
+
+/* No resource may have it: kept, or refused. */
+static void
+message_offline(struct delivery *d)
+{
+    if (!hook_exists(d->w, d->host, HOOK_OFFLINE))
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+    else if (!d->job)
+        core_to_home(d->w, d->s, d->bare);
+    else if (message_hook(d, HOOK_OFFLINE) != HOOK_DONE)
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+    else
+        tell_received(d);
+}
+
+static void
+message_not_taken(struct delivery *d)
+{
+    if (may_be_kept(d))
+        message_offline(d);
+    else if (d->s->type != MESSAGE_ERROR &&
+             (d->s->type != MESSAGE_HEADLINE || d->s->to.resource.n))
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+}
+
+/* The hooks may look up somebody else, and send him something. */
+static enum hook_result
+message_received(struct delivery *d)
+{
+    uint64_t lookups = d->w->n_lookups;
+    enum hook_result r = message_hook(d, HOOK_USER_RECEIVE);
+
+    if (d->w->n_lookups != lookups)
+        deliver_lookup(d->w, d->bare, 0);
+    return r;
+}
+
 static void
 deliver_message(struct delivery *d)
 {
-    struct route_snapshot *snap = d->w->snapshot;
     size_t sent;
     bool to_account = !d->s->to.resource.n;
 
-    if (!d->job && !message_has_taker(d) && d->s->type <= MESSAGE_CHAT &&
-            (to_account || d->s->type == MESSAGE_CHAT)) {
+    if (!d->job && !message_has_taker(d) && may_be_kept(d)) {
         message_offline(d); /* the home archives it, too */
         return;
     }
@@ -374,24 +388,18 @@ deliver_message(struct delivery *d)
         return;
     }
     if (!(d->s->flags & (STANZA_STORED | STANZA_COPY)) &&
-            message_hook(d, HOOK_USER_RECEIVE) == HOOK_DONE)
+            message_received(d) == HOOK_DONE)
         return;
     d->s->flags |= STANZA_STORED;
-    if (hook_exists(d->w, d->host, HOOK_USER_RECEIVED) && snap->n > 1)
-        d->got = arena_zalloc(&d->w->scratch, snap->n);
-    if (to_account) {
+    if (wants_got(d))
+        d->got = arena_zalloc(&d->w->scratch, d->w->snapshot->n);
+    sent = to_account ? message_to_bare(d) : to_resource(d);
+    if (sent == 0 && !to_account && d->s->type == MESSAGE_CHAT)
         sent = message_to_bare(d);
-    } else {
-        sent = to_resource(d);
-        if (sent == 0 && d->s->type == MESSAGE_CHAT)
-            sent = message_to_bare(d);
-        else if (sent == 0 && d->s->type != MESSAGE_ERROR)
-            deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
-    }
-    if (d->got && !(d->s->flags & STANZA_COPY))
-        message_hook(d, HOOK_USER_RECEIVED);
-    if (sent == 0 && (to_account || d->s->type == MESSAGE_CHAT))
-        message_offline(d);
+    if (sent > 0)
+        tell_received(d);
+    else
+        message_not_taken(d);
 }
 
 /* --- Presence and requests --- */

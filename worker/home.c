@@ -22,22 +22,27 @@ host_of_bare(struct worker *w, struct str bare)
 
 static void
 begin_here(struct worker *w, const struct module *m, unsigned step, struct str bare,
-        const struct job_start *start)
+        bool at_session, const struct job_start *start)
 {
     struct job_start s = *start;
 
     s.module = m;
     s.step = step;
-    s.key = bare;
     s.host = host_of_bare(w, bare);
-    if (s.host)
-        job_begin_loaded(w, &s);
+    if (!s.host)
+        return;
+    if (at_session) {
+        job_begin(w, &s);
+        return;
+    }
+    s.key = bare;
+    job_begin_loaded(w, &s);
 }
 
-void
-home_call(struct worker *w, const struct home_call *call)
+static void
+call_worker(
+        struct worker *w, unsigned slot, bool at_session, const struct home_call *call)
 {
-    unsigned home = account_home(w, call->bare);
     struct job_start start = { .conn = call->conn,
         .from = call->from,
         .to = call->to,
@@ -46,6 +51,7 @@ home_call(struct worker *w, const struct home_call *call)
     struct buf bytes = { 0 }, from = { 0 }, to = { 0 };
     struct ipc_home m = { .module = module_hash(call->module),
         .step = (uint16_t)call->step,
+        .at_session = at_session,
         .conn = call->conn,
         .bare = call->bare,
         .data = call->data };
@@ -54,19 +60,34 @@ home_call(struct worker *w, const struct home_call *call)
         xml_write(&bytes, call->el, STR(NS_CLIENT));
         start.stanza = buf_str(&bytes);
     }
-    if (home == w->proc->slot) {
-        begin_here(w, call->module, call->step, call->bare, &start);
+    if (slot == w->proc->slot) {
+        begin_here(w, call->module, call->step, call->bare, at_session, &start);
     } else {
         jid_write(&from, &call->from);
         jid_write(&to, &call->to);
         m.from = buf_str(&from);
         m.to = buf_str(&to);
         m.stanza = start.stanza;
-        outbox_send(w, ipc_addr_of(PROC_WORKER, home), IPC_HOME, &m);
+        outbox_send(w, ipc_addr_of(PROC_WORKER, slot), IPC_HOME, &m);
     }
     buf_fini(&bytes);
     buf_fini(&from);
     buf_fini(&to);
+}
+
+void
+home_call(struct worker *w, const struct home_call *call)
+{
+    call_worker(w, account_home(w, call->bare), false, call);
+}
+
+void
+session_call(struct worker *w, const struct home_call *call)
+{
+    unsigned slot = conn_id_slot(call->conn);
+
+    if (slot < w->proc->n_workers)
+        call_worker(w, slot, true, call);
 }
 
 void
@@ -84,7 +105,7 @@ home_on_frame(struct worker *w, const struct ipc_home *m)
     }
     jid_parse(&w->scratch, m->from, &start.from);
     jid_parse(&w->scratch, m->to, &start.to);
-    begin_here(w, hm->module, m->step, m->bare, &start);
+    begin_here(w, hm->module, m->step, m->bare, m->at_session, &start);
 }
 
 /* --- From the home to all who hold the account --- */

@@ -38,22 +38,35 @@ struct asked {
     struct str data; /* behind the struct */
 };
 
+static bool
+handler_fits(const struct module_iq *h, const struct xml_el *payload, struct str node)
+{
+    return str_eq_c(payload->ns, h->ns) &&
+           (!h->name || str_eq_c(payload->name, h->name)) &&
+           (!h->node || str_eq_c(node, h->node));
+}
+
+/* The first whose row fits, and before all others one that names the node. */
 static const struct module_iq *
 handler_find(const struct host_run *run, const struct xml_el *payload,
         const struct host_module **ret_hm)
 {
+    struct str node = xml_attr(payload, "node");
+    const struct module_iq *found = NULL;
+
     for (size_t i = 0; i < run->n_modules; i++) {
         const struct module_iq *h = run->module[i].module->iqs;
 
         for (; h && h->ns; h++) {
-            if (!str_eq_c(payload->ns, h->ns) ||
-                    (h->name && !str_eq_c(payload->name, h->name)))
+            if (!handler_fits(h, payload, node) || (found && !h->node))
                 continue;
             *ret_hm = &run->module[i];
-            return h;
+            found = h;
+            if (h->node || node.n == 0)
+                return h;
         }
     }
-    return NULL;
+    return found;
 }
 
 /* RFC 6120, 7.1: one resource a stream; RFC 3921's session does nothing any more. */

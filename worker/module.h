@@ -56,8 +56,8 @@ enum hook {
     HOOK_SESSION_CLOSE,
     /*
      * The session's own broadcast presence was committed by the router: c, account;
-     * was_available and was_priority are as of the last call for this session (false and
-     * 0 at first), c's presence tells what it is now. Not called at CLOSE.
+     * was_available and was_priority are as of the last call for this session (false
+     * and 0 at first), c's presence tells what it is now. Not called at CLOSE.
      */
     HOOK_PRESENCE,
     /*
@@ -79,7 +79,11 @@ enum hook {
      * replaced. Called once for each message. DONE: it is settled.
      */
     HOOK_USER_RECEIVE,
-    /* The same message after some resources got it: s, entries, got[] says which. */
+    /*
+     * The same message after some resources got it, or none because HOOK_OFFLINE takes
+     * care of it: s, entries, got[] says which. Not called where the only resource got
+     * it, nor when it is delivered again because a session had gone.
+     */
     HOOK_USER_RECEIVED,
     /*
      * At the account's home only, if one of its sessions carries ROUTE_FILTER, or it
@@ -94,8 +98,9 @@ enum hook {
      */
     HOOK_FILTER_OUT,
     /*
-     * A message that no resource may have: s, account (loaded), job: within a job in
-     * the account's home, so that job_sql() may be called. DONE: stored, or answered.
+     * A message that no resource may have: s (bytes are what HOOK_USER_RECEIVE has made
+     * of el), account (loaded), job: in the account's home; after job_take() it may go
+     * on. DONE: it is, or will be, stored or answered.
      */
     HOOK_OFFLINE,
     /*
@@ -202,7 +207,8 @@ struct module_iq {
     unsigned where;   /* enum iq_where; another place: service-unavailable */
     unsigned types;   /* enum iq_types; the other one: bad-request, or not-allowed */
     enum iq_discipline discipline;
-    unsigned step; /* of the module's steps */
+    unsigned step;    /* of the module's steps */
+    const char *node; /* only with this attribute; such a row comes before others */
 };
 
 /* --- What belongs to an account --- */
@@ -350,6 +356,12 @@ void account_set_flags(
         struct worker *w, struct account *a, const struct module *m, uint16_t flags);
 /* The account of a session; NULL only at HOOK_SESSION_CLOSE, when it was not loaded. */
 struct account *session_account(const struct worker *w, const struct conn *c);
+/*
+ * Does another session of the account than c carry one of these route flags? As long as
+ * the route table does not change there, this costs next to nothing.
+ */
+bool account_flag_elsewhere(
+        struct worker *w, struct account *a, const struct conn *c, uint16_t flags);
 /* Those that are loaded here; NULL: not now. */
 struct account *account_find(const struct worker *w, struct str bare);
 
@@ -417,6 +429,12 @@ struct home_call {
     struct str data;         /* j->data */
 };
 void home_call(struct worker *w, const struct home_call *call);
+
+/*
+ * Runs a step as a job in the worker of call->conn, which may have gone when it runs
+ * (conn_find); bare is the account of that session.
+ */
+void session_call(struct worker *w, const struct home_call *call);
 
 /*
  * Asks a client of this worker (<iq type='get' or 'set'/>; id, from and to are set

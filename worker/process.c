@@ -662,6 +662,7 @@ worker_finish(struct proc *p)
     mem_free_p(w->resume);
     buf_fini(&w->text);
     buf_fini(&w->stanza_text);
+    buf_fini(&w->sent_text);
     slab_free_all(&w->slab);
     for (size_t i = 0; i < ARRAY_LEN(w->live); i++)
         mem_free_p(w->live[i]);

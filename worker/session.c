@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/account.h"
 #include "worker/deliver.h"
+#include "worker/forged.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -113,10 +114,10 @@ to_account(struct worker *w, struct conn *c, struct stanza *s)
 
 /* Another domain: one of our services; other servers cannot be reached yet. */
 static void
-to_elsewhere(struct worker *w, struct conn *c, struct stanza *s)
+to_elsewhere(struct worker *w, struct stanza *s)
 {
     if (!send_elsewhere(w, s))
-        session_bounce(w, c, s->el, STANZA_ERROR_REMOTE_SERVER_NOT_FOUND);
+        deliver_error(w, s, STANZA_ERROR_REMOTE_SERVER_NOT_FOUND, NULL);
 }
 
 static void
@@ -127,28 +128,24 @@ on_message(struct worker *w, struct conn *c, struct stanza *s, bool ours)
         .c = c,
         .account = session_account(w, c),
         .s = s };
-    struct buf sent = { 0 };
+    bool tell = hook_exists(w, e.host, HOOK_USER_SENT);
 
-    if (!ours) {
-        to_elsewhere(w, c, s);
-    } else if (s->to.local.n) {
-        if (!serialise(w, c, s))
-            return;
-        if (hook_exists(w, e.host, HOOK_USER_SENT))
-            buf_add_str(&sent, s->bytes); /* delivery may add to the recipient's copy */
-        deliver(w, s);
-    } else {
-        session_bounce(
-                w, c, s->el, STANZA_ERROR_SERVICE_UNAVAILABLE); /* to the server */
+    if (!serialise(w, c, s))
         return;
+    if (tell) { /* delivery may add to the recipient's copy */
+        buf_reset(&w->sent_text, SIZE_MAX);
+        buf_add_str(&w->sent_text, s->bytes);
     }
-    if (hook_exists(w, e.host, HOOK_USER_SENT)) {
-        if (sent.n == 0)
-            xml_write(&sent, s->el, STR(NS_CLIENT));
-        s->bytes = buf_str(&sent);
+    if (!ours)
+        to_elsewhere(w, s);
+    else if (s->to.local.n)
+        deliver(w, s);
+    else
+        deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL); /* to the server */
+    if (tell) {
+        s->bytes = buf_str(&w->sent_text);
         hook_run(w, HOOK_USER_SENT, &e);
     }
-    buf_fini(&sent);
 }
 
 static void
@@ -175,7 +172,7 @@ static void
 presence_onward(struct worker *w, struct conn *c, struct stanza *s, bool ours)
 {
     if (!ours)
-        to_elsewhere(w, c, s);
+        to_elsewhere(w, s);
     else if (s->to.local.n)
         to_account(w, c, s);
 }
@@ -214,7 +211,7 @@ on_iq(struct worker *w, struct conn *c, struct stanza *s, bool ours)
     bool request = s->type == IQ_GET || s->type == IQ_SET;
 
     if (!ours)
-        to_elsewhere(w, c, s);
+        to_elsewhere(w, s);
     else if (s->to.local.n && s->to.resource.n)
         to_account(w, c, s);
     else if (request)
@@ -272,8 +269,11 @@ stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
         session_bounce(w, c, el, STANZA_ERROR_JID_MALFORMED);
         return;
     }
-    if (kind == STANZA_MESSAGE)
+    if (kind == STANZA_MESSAGE) {
         s.traits = traits_of(el);
+        if (!forged_check(w, &s))
+            return;
+    }
     stanza_send(w, c, &s);
 }
 

@@ -111,7 +111,10 @@ struct worker {
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
+    struct buf sent_text;         /* a message that was sent, for HOOK_USER_SENT */
     struct route_snapshot *snapshot, *module_snapshot;
+    uint64_t
+            n_lookups; /* of deliver_lookup(): what is in snapshot is of the last one */
     struct chunk *read_chunk, *plain_chunk; /* lent to the connection being read */
     void **garbage; /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;

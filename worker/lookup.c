@@ -1,0 +1,86 @@
+/*
+ * lookup.c -- who is where, as this worker asks the route table
+ */
+#include "router/route.h"
+#include "worker/account.h"
+#include "worker/conn.h"
+#include "worker/deliver.h"
+
+enum {
+    LOOKUPS_MAX = 100
+};
+
+static struct route_table *
+table_of(struct worker *w)
+{
+    static struct route_table table;
+
+    if (!table.base)
+        route_open(&table, &w->proc->routes);
+    return &table;
+}
+
+static size_t
+lookup(struct worker *w, struct str bare, unsigned want, struct route_snapshot *snap)
+{
+    for (int i = 0; i < LOOKUPS_MAX; i++) {
+        int n = route_lookup(table_of(w), bare, want, snap);
+
+        if (n >= 0)
+            return (size_t)n;
+    }
+    snap->n = 0;
+    return 0;
+}
+
+size_t
+deliver_lookup(struct worker *w, struct str bare, unsigned want)
+{
+    w->n_lookups++;
+    return lookup(w, bare, want, w->snapshot);
+}
+
+int
+deliver_find(struct worker *w, struct str bare, struct str resource,
+        struct route_hit *ret_hit)
+{
+    return route_lookup_full(table_of(w), bare, resource, ret_hit);
+}
+
+size_t
+route_sessions(struct worker *w, struct str bare, unsigned want,
+        const struct route_snapshot **ret)
+{
+    *ret = w->module_snapshot;
+    return lookup(w, bare, want, w->module_snapshot);
+}
+
+/* Who carries the flags: none, one, or several; remembered in the account. */
+static void
+holders_find(struct worker *w, struct account *a, uint16_t flags)
+{
+    struct holders *h = &a->holders;
+    const struct route_snapshot *snap;
+    size_t n;
+
+    *h = (struct holders){ .stamp = route_stamp(table_of(w), account_bare(a)),
+        .flags = flags };
+    n = route_sessions(w, account_bare(a), 0, &snap);
+    for (size_t i = 0; i < n && h->n < 2; i++) {
+        if (!(snap->entry[i].flags & flags))
+            continue;
+        h->n++;
+        h->conn = snap->entry[i].conn;
+    }
+}
+
+bool
+account_flag_elsewhere(
+        struct worker *w, struct account *a, const struct conn *c, uint16_t flags)
+{
+    struct holders *h = &a->holders;
+
+    if (h->flags != flags || !route_unchanged(table_of(w), &h->stamp))
+        holders_find(w, a, flags);
+    return h->n > 1 || (h->n == 1 && h->conn != conn_id(w, c));
+}

@@ -45,6 +45,7 @@ enum route_flag {
     ROUTE_BLOCKLIST = 1 << 5, /* asked for its block list: gets pushes (XEP-0191) */
     ROUTE_TLS = 1 << 6,     /* its client connection is encrypted; for administrators */
     ROUTE_ARCHIVE = 1 << 7, /* everything for the account is archived (XEP-0313) */
+    ROUTE_FLEX_OFFLINE = 1 << 8, /* reads what was stored by itself (XEP-0013) */
     ROUTE_USER_1 = 1 << 14, /* free for modules */
     ROUTE_USER_2 = 1 << 15
 };

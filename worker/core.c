@@ -92,6 +92,16 @@ nobody(struct job *j, struct stanza *s)
         deliver_error(j->w, s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
 }
 
+bool
+account_lets_in(struct worker *w, struct account *a, struct job *job, struct stanza *s)
+{
+    struct event e = {
+        .w = w, .host = account_host(a), .job = job, .account = a, .s = s
+    };
+
+    return hook_run(w, HOOK_FILTER, &e) != HOOK_DONE;
+}
+
 static void
 inbound(struct job *j, const struct sql_result *result)
 {
@@ -117,7 +127,7 @@ inbound(struct job *j, const struct sql_result *result)
         nobody(j, &s);
         return;
     }
-    if (!(s.flags & STANZA_FILTERED) && hook_run(j->w, HOOK_FILTER, &e) == HOOK_DONE)
+    if (!(s.flags & STANZA_FILTERED) && !account_lets_in(j->w, j->account, j, &s))
         return;
     s.flags |= STANZA_FILTERED;
     if (s.kind == STANZA_PRESENCE && s.type == PRESENCE_PROBE)

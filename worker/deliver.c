@@ -23,7 +23,8 @@
 #include "xmpp/traits.h"
 
 enum {
-    HOPS_MAX = 3
+    HOPS_MAX = 3,
+    HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
 };
 
 /* With its client, or waiting for it; not at its end. */
@@ -371,13 +372,23 @@ message_received(struct delivery *d)
     return r;
 }
 
+/* To be kept at once: nobody is there, or nobody is found. */
+static bool
+is_to_be_kept(const struct delivery *d)
+{
+    if (!may_be_kept(d))
+        return false;
+    return d->s->hops >= HOPS_KEPT ? hook_exists(d->w, d->host, HOOK_OFFLINE)
+                                   : !d->job && !message_has_taker(d);
+}
+
 static void
 deliver_message(struct delivery *d)
 {
     size_t sent;
     bool to_account = !d->s->to.resource.n;
 
-    if (!d->job && !message_has_taker(d) && may_be_kept(d)) {
+    if (is_to_be_kept(d)) {
         message_offline(d); /* the home archives it, too */
         return;
     }

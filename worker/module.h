@@ -413,6 +413,13 @@ void presence_probe(struct worker *w, struct account *a, const struct jid *conta
 void presence_show(struct worker *w, struct account *a, const struct jid *contact,
         bool available, uint64_t since_ms);
 
+/*
+ * Does the account's block list let it in (HOOK_FILTER)? false: it was answered, or
+ * dropped. At home.
+ */
+bool account_lets_in(
+        struct worker *w, struct account *a, struct job *job, struct stanza *s);
+
 /* Runs notify(what, data) where the account has sessions, and in its home. */
 void sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data);

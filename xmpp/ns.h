@@ -101,6 +101,8 @@
 #define NS_ADDRESS        "http://jabber.org/protocol/address"  /* XEP-0033 */
 #define NS_XHTML_IM       "http://jabber.org/protocol/xhtml-im" /* XEP-0071 */
 #define NS_NICK           "http://jabber.org/protocol/nick"     /* XEP-0172 */
+#define NS_EXPIRE         "jabber:x:expire"                     /* XEP-0023 */
+#define NS_MSGOFFLINE     "msgoffline"                          /* XEP-0160 */
 #define NS_EVENT_OLD      "jabber:x:event"                      /* XEP-0022 */
 
 /* The account */

@@ -1,0 +1,258 @@
+/*
+ * offline_flush.c -- a user comes, and gets what was stored
+ *
+ * A page of rows is read; its messages are put into the session's output, or into
+ * frames for the worker that has the session, and the deletion of just these rows is
+ * asked for: all that is one transaction. A process that dies before its commit has
+ * given nothing; one that dies after it leaves a job that asks for the deletion again,
+ * under the same id, and does nothing else. So a row is given once, and is gone once.
+ * The next page is read when this one has been deleted.
+ *
+ * Only as much is given at a time as the client takes: what waits in a session's output
+ * is lost with its connection, what waits in the database is not. Therefore the job
+ * ends after a page and asks the worker of the session for the next one (FLUSH_NEXT).
+ *
+ * Rows are named one by one, as one with a lower number may have been stored meanwhile
+ * by somebody else's transaction.
+ */
+#include "modules/offline.h"
+
+#define GONE "gone" /* data: j->conn has ended */
+
+enum {
+    DELETE_TRIES = 100,
+    DELETE_AGAIN_MS = 30 * 1000
+};
+
+/* What is kept while rows are deleted; their numbers follow. */
+struct deleting {
+    uint64_t conn; /* who has got them */
+    uint32_t n, tries;
+    uint8_t more; /* there are further rows */
+};
+
+void
+offline_flush_begin(struct worker *w, const struct module *m, const struct jid *account,
+        uint64_t conn)
+{
+    struct arena arena;
+    struct home_call call = {
+        .module = m, .step = STEP_FLUSH, .conn = conn, .to = jid_bare(account)
+    };
+    const struct route_snapshot *snap;
+    bool somebody = conn != 0;
+    size_t n;
+
+    arena_init(&arena, 256);
+    call.bare = jid_bare_text(&arena, account);
+    if (!somebody) {
+        n = route_sessions(w, call.bare, 0, &snap);
+        for (size_t i = 0; i < n; i++)
+            somebody = somebody ||
+                       (snap->entry[i].available && snap->entry[i].priority >= 0);
+    }
+    if (somebody)
+        home_call(w, &call);
+    arena_fini(&arena);
+}
+
+enum hook_result
+offline_on_presence(struct event *e)
+{
+    struct jid account = account_jid(e->account);
+    bool now = session_is_available(e->c) && session_priority(e->c) >= 0;
+    bool before = e->was_available && e->was_priority >= 0;
+
+    if (now && !before && !(session_flags(e->c) & ROUTE_FLEX_OFFLINE))
+        offline_flush_begin(e->w, e->module, &account, conn_id(e->w, e->c));
+    return HOOK_PASS;
+}
+
+/*
+ * Who gets it: the session that has come, else the one with the highest priority; 0:
+ * nobody now. Nobody also while one of the sessions reads by itself (XEP-0013, 2.2).
+ * One that is known to have gone may still be in the route table: what is given to it
+ * would come back, behind what is stored.
+ */
+static uint64_t
+taker(struct job *j)
+{
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(j->w, account_bare(j->account), 0, &snap);
+    bool has_gone = str_eq(j->data, STR(GONE));
+    uint64_t best = 0;
+    int priority = -1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (snap->entry[i].flags & ROUTE_FLEX_OFFLINE)
+            return 0;
+    }
+    for (size_t i = 0; i < n; i++) {
+        const struct route_entry *e = &snap->entry[i];
+
+        if (!e->available || e->priority < 0 || (has_gone && e->conn == j->conn))
+            continue;
+        if (e->conn == j->conn)
+            return e->conn;
+        if (e->priority > priority) {
+            best = e->conn;
+            priority = e->priority;
+        }
+    }
+    return best;
+}
+
+void
+offline_flush(struct job *j, const struct sql_result *result)
+{
+    struct sql_value param[3];
+
+    (void)result;
+    if (!taker(j))
+        return;
+    param[0] = offline_user(j);
+    param[1] = sql_int(0);
+    param[2] = sql_int(OFFLINE_PAGE);
+    job_sql(j, STEP_FLUSH_ROWS, SQL_SPOOL_GET, param, 3);
+}
+
+/* The account's block list may have changed since; its sender is not told now. */
+static bool
+lets_in(struct job *j, struct xml_el *el)
+{
+    struct stanza s = { .kind = STANZA_MESSAGE,
+        .type = MESSAGE_ERROR, /* which nobody answers */
+        .traits = traits_of(el),
+        .to = account_jid(j->account),
+        .el = el };
+
+    jid_parse(j->arena, xml_attr(el, "from"), &s.from);
+    return account_lets_in(j->w, j->account, j, &s);
+}
+
+static void
+ask_to_delete(struct job *j, const int64_t *seq, size_t n)
+{
+    struct sql_value *param = arena_alloc(j->arena, (n + 1) * sizeof *param);
+
+    param[0] = offline_user(j);
+    for (size_t i = 0; i < n; i++)
+        param[i + 1] = sql_int(seq[i]);
+    job_sql(j, STEP_FLUSH_DELETED, SQL_SPOOL_DEL, param, n + 1);
+}
+
+void
+offline_flush_rows(struct job *j, const struct sql_result *result)
+{
+    struct deleting d = { .conn = taker(j) };
+    struct buf kept = { 0 };
+    int64_t seq[OFFLINE_PAGE];
+    struct offline_row row;
+    size_t bytes = 0;
+
+    if (!d.conn || offline_retries(j, STEP_FLUSH_ROWS, result))
+        return;
+    if (result->status != SQL_OK) {
+        log_error(NULL, "the stored messages of %.*s cannot be read",
+                STR_ARG(account_bare(j->account)));
+        return;
+    }
+    for (; d.n < result->n_rows && d.n < OFFLINE_PAGE && bytes < OFFLINE_PAGE_BYTES;
+            d.n++) {
+        offline_row(j, result, d.n, &row);
+        seq[d.n] = row.seq;
+        if (row.el && !row.expired && lets_in(j, row.el))
+            bytes += offline_give(j, d.conn, row.el, false);
+    }
+    if (d.n == 0)
+        return;
+    d.more = d.n < result->n_rows || result->n_rows == OFFLINE_PAGE;
+    buf_add(&kept, &d, sizeof d);
+    buf_add(&kept, seq, d.n * sizeof *seq);
+    job_keep(j, buf_str(&kept));
+    buf_fini(&kept);
+    ask_to_delete(j, seq, d.n);
+}
+
+static bool
+kept(const struct job *j, struct deleting *ret, int64_t seq[OFFLINE_PAGE])
+{
+    if (j->data.n < sizeof *ret)
+        return false;
+    memcpy(ret, j->data.p, sizeof *ret);
+    if (ret->n > OFFLINE_PAGE || j->data.n != sizeof *ret + ret->n * sizeof *seq)
+        return false;
+    memcpy(seq, j->data.p + sizeof *ret, ret->n * sizeof *seq);
+    return true;
+}
+
+/* Under a new id: the old one has become too old for the database to know it. */
+void
+offline_flush_delete(struct job *j, const struct sql_result *result)
+{
+    struct deleting d;
+    int64_t seq[OFFLINE_PAGE];
+
+    (void)result;
+    if (kept(j, &d, seq))
+        ask_to_delete(j, seq, d.n);
+}
+
+static void
+delete_again(struct job *j, struct deleting *d, const int64_t *seq)
+{
+    struct buf out = { 0 };
+
+    if (++d->tries > DELETE_TRIES) {
+        log_error(NULL, "messages that %.*s has got cannot be deleted",
+                STR_ARG(account_bare(j->account)));
+        return;
+    }
+    buf_add(&out, d, sizeof *d);
+    buf_add(&out, seq, d->n * sizeof *seq);
+    job_keep(j, buf_str(&out));
+    buf_fini(&out);
+    job_sleep(j, STEP_FLUSH_DELETE, DELETE_AGAIN_MS);
+}
+
+void
+offline_flush_deleted(struct job *j, const struct sql_result *result)
+{
+    struct home_call next = { .module = j->module,
+        .step = STEP_FLUSH_NEXT,
+        .bare = account_bare(j->account),
+        .to = account_jid(j->account) };
+    struct deleting d;
+    int64_t seq[OFFLINE_PAGE];
+
+    if (offline_retries(j, STEP_FLUSH_DELETED, result) || !kept(j, &d, seq))
+        return;
+    if (result->status != SQL_OK) {
+        delete_again(j, &d, seq);
+        return;
+    }
+    next.conn = d.conn;
+    if (d.more)
+        session_call(j->w, &next);
+}
+
+/* In the session's worker: when the client has taken what it got. */
+void
+offline_flush_next(struct job *j, const struct sql_result *result)
+{
+    struct home_call call = { .module = j->module,
+        .step = STEP_FLUSH,
+        .conn = j->conn,
+        .bare = jid_bare_text(j->arena, &j->to),
+        .to = j->to };
+    struct conn *c = conn_find(j->w, j->conn);
+
+    (void)result;
+    if (c && session_backlog(c) > OFFLINE_BACKLOG) {
+        job_sleep(j, STEP_FLUSH_NEXT, OFFLINE_BACKLOG_AGAIN_MS);
+        return;
+    }
+    if (!c)
+        call.data = STR(GONE);
+    home_call(j->w, &call);
+}

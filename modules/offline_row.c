@@ -48,7 +48,7 @@ offline_row(struct job *j, const struct sql_result *result, size_t i,
 
     *ret = (struct offline_row){ .seq = v[0].i };
     ret->el = stanza_parse(j->w, j->arena, v[1].s);
-    if (stanza_kind(ret->el) != STANZA_MESSAGE) {
+    if (!ret->el || stanza_kind(ret->el) != STANZA_MESSAGE) {
         log_warning(NULL, "a stored message of %.*s cannot be read: %.*s",
                 STR_ARG(account_bare(j->account)),
                 (int)(v[1].s.n < 500 ? v[1].s.n : 500), v[1].s.p ? v[1].s.p : "");

@@ -543,11 +543,11 @@ worker_start(struct proc *p)
     post_on_drained(p->post, on_drained, w);
     tick_begin(w);
     outbox_resume(w);
-    jobs_resume(w);
     if (w->recovering)
-        recover_begin(w); /* on_kept_all serves */
-    else
-        serve(w);
+        recover_begin(w); /* before jobs ask for accounts, which take their sessions */
+    jobs_resume(w);
+    if (!w->recovering)
+        serve(w); /* otherwise on_kept_all does */
     inbox_resume(w);
     return 0;
 }

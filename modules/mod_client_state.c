@@ -11,9 +11,7 @@
  * The state is the session's own flag, in the slot: it is in force with the next
  * stanza, whatever the router knows of it.
  */
-#include "base/clock.h"
 #include "worker/module.h"
-#include "xmpp/delay.h"
 #include "xmpp/traits.h"
 
 enum {
@@ -73,48 +71,6 @@ is_of(struct str key, const void *arg)
                    key.p[bare->n + 1] == '\n');
 }
 
-/* Our own serialisation: it ends with "/>" or with its end tag. */
-static void
-add_child(struct buf *out, struct str stanza, struct str child)
-{
-    size_t n = 1;
-
-    if (str_ends(stanza, STR("/>"))) {
-        while (stanza.p[n] != ' ' && stanza.p[n] != '/')
-            n++;
-        buf_add(out, stanza.p, stanza.n - 2);
-        buf_add_char(out, '>');
-        buf_add_str(out, child);
-        buf_addf(out, "</%.*s>", (int)(n - 1), stanza.p + 1);
-        return;
-    }
-    n = stanza.n;
-    while (stanza.p[n - 1] != '<')
-        n--;
-    buf_add(out, stanza.p, n - 1);
-    buf_add_str(out, child);
-    buf_add(out, stanza.p + n - 1, stanza.n - n + 1);
-}
-
-static void
-send_held(struct worker *w, struct conn *c, const struct session_held *held)
-{
-    struct buf delay = { 0 }, stanza = { 0 };
-
-    delay_write(
-            &delay, conn_domain(c), (int64_t)held->since_us, STR("Client Inactive"));
-    add_child(&stanza, held->bytes, buf_str(&delay));
-    session_send_bytes(w, c, buf_str(&stanza));
-    buf_fini(&delay);
-    buf_fini(&stanza);
-}
-
-static void
-send_all(struct worker *w, struct conn *c)
-{
-    session_release(w, c, NULL, NULL, send_held);
-}
-
 static void
 hold(struct event *e, struct str key, bool instead)
 {
@@ -122,8 +78,8 @@ hold(struct event *e, struct str key, bool instead)
 
     if (session_held(e->c, &bytes) >= HELD_MAX ||
             bytes + e->s->bytes.n > HELD_BYTES_MAX)
-        send_all(e->w, e->c);
-    session_hold(e->w, e->c, key, instead, e->s->bytes, clock_wall_us());
+        session_release(e->w, e->c, NULL, NULL);
+    session_hold(e->w, e->c, key, instead, e->s->bytes);
 }
 
 /*
@@ -223,7 +179,7 @@ on_stanza(struct event *e)
     held = may_hold(e, from, &arena);
     if (!held && session_held(e->c, NULL) > 0) {
         bare = jid_bare_text(&arena, &e->s->from);
-        session_release(e->w, e->c, is_of, &bare, send_held);
+        session_release(e->w, e->c, is_of, &bare);
     }
     arena_fini(&arena);
     return held ? HOOK_DONE : HOOK_PASS;
@@ -238,7 +194,7 @@ on_nonza(struct event *e)
         session_set_flags(e->w, e->c, ROUTE_CSI_INACTIVE, 0);
     } else if (xml_is(e->el, "active", NS_CSI)) {
         session_set_flags(e->w, e->c, 0, ROUTE_CSI_INACTIVE);
-        send_all(e->w, e->c);
+        session_release(e->w, e->c, NULL, NULL);
     } else {
         return HOOK_PASS;
     }
@@ -251,7 +207,7 @@ static enum hook_result
 on_presence(struct event *e)
 {
     if (!session_is_available(e->c))
-        send_all(e->w, e->c);
+        session_release(e->w, e->c, NULL, NULL);
     return HOOK_PASS;
 }
 

@@ -24,6 +24,7 @@ enum offline_step {
     STEP_FLUSH_DELETE,
     STEP_FLUSH_DELETED,
     STEP_FLUSH_NEXT,
+    STEP_FLUSH_GO_ON,
     STEP_FLEX,
     STEP_FLEX_HOME,
     STEP_FLEX_COUNT,
@@ -33,6 +34,7 @@ enum offline_step {
     STEP_FLEX_READ,
     STEP_FLEX_READ_ROWS,
     STEP_FLEX_READ_NEXT,
+    STEP_FLEX_READ_ON,
     STEP_FLEX_REMOVE,
     STEP_FLEX_REMOVE_ROWS,
     STEP_FLEX_PURGE,
@@ -48,10 +50,8 @@ enum offline_step {
 };
 
 enum {
-    OFFLINE_PAGE = 100,           /* rows read at a time */
-    OFFLINE_PAGE_BYTES = 1 << 20, /* of them given to a client at a time: then it has */
-    OFFLINE_BACKLOG = 64 << 10,   /* to take them until no more than this waits */
-    OFFLINE_BACKLOG_AGAIN_MS = 100
+    OFFLINE_PAGE = 100,          /* rows read at a time */
+    OFFLINE_PAGE_BYTES = 1 << 20 /* of them given to a client at a time; job_output() */
 };
 
 /* The whole module: each part has its steps and hooks. */
@@ -63,6 +63,7 @@ OFFLINE_STEP(flush_rows);
 OFFLINE_STEP(flush_delete);
 OFFLINE_STEP(flush_deleted);
 OFFLINE_STEP(flush_next);
+OFFLINE_STEP(flush_go_on);
 OFFLINE_STEP(flex);
 OFFLINE_STEP(flex_home);
 OFFLINE_STEP(flex_count);
@@ -72,6 +73,7 @@ OFFLINE_STEP(flex_header_rows);
 OFFLINE_STEP(flex_read);
 OFFLINE_STEP(flex_read_rows);
 OFFLINE_STEP(flex_read_next);
+OFFLINE_STEP(flex_read_on);
 OFFLINE_STEP(flex_remove);
 OFFLINE_STEP(flex_remove_rows);
 OFFLINE_STEP(flex_purge);

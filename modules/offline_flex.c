@@ -18,7 +18,8 @@
 enum {
     ITEMS_MAX = 100, /* of one request */
     HEADERS_BYTES_MAX = 4 << 20,
-    NODE_SIZE = 24
+    NODE_SIZE = 24,
+    AWAY_AGAIN_MS = 1000
 };
 
 /* --- Requests --- */
@@ -356,9 +357,17 @@ offline_flex_read_rows(struct job *j, const struct sql_result *result)
         job_reply(j, NULL);
 }
 
-/* In the session's worker: when the client has taken what it got. */
+/* In the session's worker. */
 void
 offline_flex_read_next(struct job *j, const struct sql_result *result)
+{
+    (void)result;
+    job_output(j, STEP_FLEX_READ_ON);
+}
+
+/* The client has taken most of what it got, or it is gone. */
+void
+offline_flex_read_on(struct job *j, const struct sql_result *result)
 {
     struct home_call call = { .module = j->module,
         .step = STEP_FLEX_READ,
@@ -368,14 +377,13 @@ offline_flex_read_next(struct job *j, const struct sql_result *result)
         .to = j->to,
         .el = j->el,
         .data = j->data };
+
     struct conn *c = conn_find(j->w, j->conn);
 
     (void)result;
-    if (!c)
-        return;
-    if (session_backlog(c) > OFFLINE_BACKLOG)
-        job_sleep(j, STEP_FLEX_READ_NEXT, OFFLINE_BACKLOG_AGAIN_MS);
-    else
+    if (c && session_place(c) == SESSION_WAITS)
+        job_sleep(j, STEP_FLEX_READ_ON, AWAY_AGAIN_MS);
+    else if (c)
         home_call(j->w, &call);
 }
 

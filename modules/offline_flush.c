@@ -21,7 +21,8 @@
 
 enum {
     DELETE_TRIES = 100,
-    DELETE_AGAIN_MS = 30 * 1000
+    DELETE_AGAIN_MS = 30 * 1000,
+    AWAY_AGAIN_MS = 1000
 };
 
 /* What is kept while rows are deleted; their numbers follow. */
@@ -69,46 +70,71 @@ offline_on_presence(struct event *e)
 }
 
 /*
- * Who gets it: the session that has come, else the one with the highest priority; 0:
- * nobody now. Nobody also while one of the sessions reads by itself (XEP-0013, 2.2).
- * One that is known to have gone may still be in the route table: what is given to it
- * would come back, behind what is stored.
+ * Who gets it: the session that has come, else another one, with its client if there is
+ * such a one, and of the highest priority. Nobody while one of them reads by itself
+ * (XEP-0013, 2.2). One that is known to have gone may still be in the route table: what
+ * is given to it would come back, behind what is stored.
  */
-static uint64_t
-taker(struct job *j)
+struct taker {
+    uint64_t conn; /* 0: nobody now */
+    bool waits;    /* for its client (XEP-0198) */
+};
+
+static int
+rank(const struct route_entry *e)
+{
+    return e->flags & ROUTE_DETACHED ? 0 : e->priority + 1;
+}
+
+static struct taker
+taker_find(struct job *j)
 {
     const struct route_snapshot *snap;
     size_t n = route_sessions(j->w, account_bare(j->account), 0, &snap);
     bool has_gone = str_eq(j->data, STR(GONE));
-    uint64_t best = 0;
-    int priority = -1;
+    const struct route_entry *best = NULL;
 
     for (size_t i = 0; i < n; i++) {
         if (snap->entry[i].flags & ROUTE_FLEX_OFFLINE)
-            return 0;
+            return (struct taker){ 0 };
     }
     for (size_t i = 0; i < n; i++) {
         const struct route_entry *e = &snap->entry[i];
 
         if (!e->available || e->priority < 0 || (has_gone && e->conn == j->conn))
             continue;
-        if (e->conn == j->conn)
-            return e->conn;
-        if (e->priority > priority) {
-            best = e->conn;
-            priority = e->priority;
-        }
+        if (!best || e->conn == j->conn ||
+                (best->conn != j->conn && rank(e) > rank(best)))
+            best = e;
     }
-    return best;
+    if (!best)
+        return (struct taker){ 0 };
+    return (struct taker){ best->conn, best->flags & ROUTE_DETACHED };
+}
+
+/* When the client has taken what it got, or has come back; then we are called again. */
+static void
+wait_for(struct job *j, uint64_t conn)
+{
+    struct home_call call = { .module = j->module,
+        .step = STEP_FLUSH_NEXT,
+        .conn = conn,
+        .bare = account_bare(j->account),
+        .to = account_jid(j->account) };
+
+    session_call(j->w, &call);
 }
 
 void
 offline_flush(struct job *j, const struct sql_result *result)
 {
+    struct taker taker = taker_find(j);
     struct sql_value param[3];
 
     (void)result;
-    if (!taker(j))
+    if (taker.waits)
+        wait_for(j, taker.conn);
+    if (taker.waits || !taker.conn)
         return;
     param[0] = offline_user(j);
     param[1] = sql_int(0);
@@ -144,13 +170,16 @@ ask_to_delete(struct job *j, const int64_t *seq, size_t n)
 void
 offline_flush_rows(struct job *j, const struct sql_result *result)
 {
-    struct deleting d = { .conn = taker(j) };
+    struct taker taker = taker_find(j);
+    struct deleting d = { .conn = taker.conn };
     struct buf kept = { 0 };
     int64_t seq[OFFLINE_PAGE];
     struct offline_row row;
     size_t bytes = 0;
 
-    if (!d.conn || offline_retries(j, STEP_FLUSH_ROWS, result))
+    if (taker.waits)
+        wait_for(j, taker.conn);
+    if (taker.waits || !taker.conn || offline_retries(j, STEP_FLUSH_ROWS, result))
         return;
     if (result->status != SQL_OK) {
         log_error(NULL, "the stored messages of %.*s cannot be read",
@@ -218,10 +247,6 @@ delete_again(struct job *j, struct deleting *d, const int64_t *seq)
 void
 offline_flush_deleted(struct job *j, const struct sql_result *result)
 {
-    struct home_call next = { .module = j->module,
-        .step = STEP_FLUSH_NEXT,
-        .bare = account_bare(j->account),
-        .to = account_jid(j->account) };
     struct deleting d;
     int64_t seq[OFFLINE_PAGE];
 
@@ -231,14 +256,21 @@ offline_flush_deleted(struct job *j, const struct sql_result *result)
         delete_again(j, &d, seq);
         return;
     }
-    next.conn = d.conn;
     if (d.more)
-        session_call(j->w, &next);
+        wait_for(j, d.conn);
 }
 
-/* In the session's worker: when the client has taken what it got. */
+/* In the session's worker. */
 void
 offline_flush_next(struct job *j, const struct sql_result *result)
+{
+    (void)result;
+    job_output(j, STEP_FLUSH_GO_ON);
+}
+
+/* The client has taken most of what it got, or it is gone. */
+void
+offline_flush_go_on(struct job *j, const struct sql_result *result)
 {
     struct home_call call = { .module = j->module,
         .step = STEP_FLUSH,
@@ -248,11 +280,17 @@ offline_flush_next(struct job *j, const struct sql_result *result)
     struct conn *c = conn_find(j->w, j->conn);
 
     (void)result;
-    if (c && session_backlog(c) > OFFLINE_BACKLOG) {
-        job_sleep(j, STEP_FLUSH_NEXT, OFFLINE_BACKLOG_AGAIN_MS);
+    if (c && session_place(c) == SESSION_WAITS) {
+        job_sleep(j, STEP_FLUSH_GO_ON, AWAY_AGAIN_MS);
         return;
     }
-    if (!c)
+    if (c && session_place(c) == SESSION_MOVED && !j->data.n) {
+        /* The router may not show yet where it is now. */
+        job_keep(j, STR(GONE));
+        job_sleep(j, STEP_FLUSH_GO_ON, AWAY_AGAIN_MS);
+        return;
+    }
+    if (!c || session_place(c) == SESSION_MOVED)
         call.data = STR(GONE);
     home_call(j->w, &call);
 }

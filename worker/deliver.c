@@ -14,7 +14,6 @@
 #include <errno.h>
 
 #include "worker/conn.h"
-#include "worker/held.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -58,7 +57,8 @@ is_held_back(struct worker *w, struct conn *c, const struct stanza *s)
         return false;
     e.host = conf_host_find(w->proc->conf, conn_domain(c));
     if (!e.host || !hook_exists(w, e.host, HOOK_TO_INACTIVE)) {
-        held_send_all(w, c); /* who has held it was taken away by a reload */
+        session_release(
+                w, c, NULL, NULL); /* who has held it was taken away by a reload */
         return false;
     }
     e.account = session_account(w, c);

@@ -4,21 +4,27 @@
  * They are in the slot, one piece of memory each, so that a kill loses none and none
  * goes out twice: taking one off the list and adding it to the client's output is one
  * transaction. The list is short (whoever holds stanzas has a limit), so a key is found
- * by walking.
+ * by walking. What goes out says when it came (XEP-0203).
  */
 #include "worker/held.h"
 
 #include <string.h>
 
+#include "base/clock.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "xmpp/delay.h"
 
-static struct session_held
-view(const struct held *h)
+static struct str
+key_of(const struct held *h)
 {
-    return (struct session_held){ .key = { h->text, h->key_n },
-        .bytes = { h->text + h->key_n, h->n },
-        .since_us = h->since_us };
+    return (struct str){ h->text, h->key_n };
+}
+
+static struct str
+bytes_of(const struct held *h)
+{
+    return (struct str){ h->text + h->key_n, h->n };
 }
 
 size_t
@@ -50,7 +56,7 @@ drop_key(struct worker *w, struct held_list *list, struct str key)
     struct held *before = NULL;
 
     for (struct held *h = list->first; h; before = h, h = h->next) {
-        if (str_eq(view(h).key, key)) {
+        if (str_eq(key_of(h), key)) {
             take_off(w, list, h, before);
             proc_count(w->proc, COUNTER_HELD_DROPPED, 1);
             return;
@@ -60,7 +66,7 @@ drop_key(struct worker *w, struct held_list *list, struct str key)
 
 void
 session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
-        struct str bytes, uint64_t since_us)
+        struct str bytes)
 {
     struct held_list *list = c->held;
     struct held *h;
@@ -68,7 +74,7 @@ session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
     worker_begin(w, c);
     h = slot_alloc(w, sizeof *h + key.n + bytes.n);
     *h = (struct held){
-        .since_us = since_us, .n = (uint32_t)bytes.n, .key_n = (uint16_t)key.n
+        .since_us = clock_wall_us(), .n = (uint32_t)bytes.n, .key_n = (uint16_t)key.n
     };
     memcpy(h->text, key.p, key.n);
     memcpy(h->text + key.n, bytes.p, bytes.n);
@@ -90,59 +96,84 @@ session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
     worker_commit(w);
 }
 
-size_t
-session_release(struct worker *w, struct conn *c,
-        bool (*fits)(struct str key, const void *arg), const void *arg,
-        void (*send)(struct worker *w, struct conn *c, const struct session_held *held))
+/* Our own serialisation: it ends with "/>" or with its end tag. */
+static void
+add_child(struct buf *out, struct str stanza, struct str child)
+{
+    size_t n = 1;
+
+    if (str_ends(stanza, STR("/>"))) {
+        while (stanza.p[n] != ' ' && stanza.p[n] != '/')
+            n++;
+        buf_add(out, stanza.p, stanza.n - 2);
+        buf_add_char(out, '>');
+        buf_add_str(out, child);
+        buf_addf(out, "</%.*s>", (int)(n - 1), stanza.p + 1);
+        return;
+    }
+    n = stanza.n;
+    while (stanza.p[n - 1] != '<')
+        n--;
+    buf_add(out, stanza.p, n - 1);
+    buf_add_str(out, child);
+    buf_add(out, stanza.p + n - 1, stanza.n - n + 1);
+}
+
+static void
+send_held(struct worker *w, struct conn *c, const struct held *h)
+{
+    struct buf delay = { 0 }, stanza = { 0 };
+
+    delay_write(&delay, conn_domain(c), (int64_t)h->since_us, STR("Client Inactive"));
+    add_child(&stanza, bytes_of(h), buf_str(&delay));
+    out_add_stanza(w, c, buf_str(&stanza));
+    buf_fini(&delay);
+    buf_fini(&stanza);
+}
+
+static void
+drop_held(struct worker *w, struct conn *c, const struct held *h)
+{
+    (void)c, (void)h;
+    proc_count(w->proc, COUNTER_HELD_DROPPED, 1);
+}
+
+static void
+release(struct worker *w, struct conn *c, bool (*fits)(struct str key, const void *arg),
+        const void *arg,
+        void (*fn)(struct worker *w, struct conn *c, const struct held *h))
 {
     struct held_list *list = c->held;
     struct held *before = NULL, *next;
-    size_t n = 0;
 
     if (!list)
-        return 0;
+        return;
     worker_begin(w, c);
     for (struct held *h = list->first; h; h = next) {
-        struct session_held held = view(h);
-
         next = h->next;
-        if (fits && !fits(held.key, arg)) {
+        if (fits && !fits(key_of(h), arg)) {
             before = h;
             continue;
         }
-        send(w, c, &held);
+        fn(w, c, h);
         take_off(w, list, h, before);
-        n++;
     }
     if (!list->first) {
         slot_free(w, list);
         SET(w, c->held, NULL);
     }
     worker_commit(w);
-    return n;
-}
-
-static void
-send_as_it_is(struct worker *w, struct conn *c, const struct session_held *held)
-{
-    out_add_stanza(w, c, held->bytes);
 }
 
 void
-held_send_all(struct worker *w, struct conn *c)
+session_release(struct worker *w, struct conn *c,
+        bool (*fits)(struct str key, const void *arg), const void *arg)
 {
-    session_release(w, c, NULL, NULL, send_as_it_is);
-}
-
-static void
-forget(struct worker *w, struct conn *c, const struct session_held *held)
-{
-    (void)c, (void)held;
-    proc_count(w->proc, COUNTER_HELD_DROPPED, 1);
+    release(w, c, fits, arg, send_held);
 }
 
 void
 held_drop_all(struct worker *w, struct conn *c)
 {
-    session_release(w, c, NULL, NULL, forget);
+    release(w, c, NULL, NULL, drop_held);
 }

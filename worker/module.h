@@ -287,6 +287,17 @@ uint64_t conn_id(const struct worker *w, const struct conn *c);
 struct conn *conn_find(const struct worker *w, uint64_t id); /* NULL: gone, elsewhere */
 const struct log_ctx *conn_ctx(const struct worker *w, const struct conn *c);
 
+/*
+ * Where it is (XEP-0198): with its client; its client is lost, and may come back; or it
+ * goes on with another connection, and this one only passes on what comes for it.
+ */
+enum session_place {
+    SESSION_HERE,
+    SESSION_WAITS,
+    SESSION_MOVED
+};
+enum session_place session_place(const struct conn *c);
+
 bool session_is_available(const struct conn *c);
 int8_t session_priority(const struct conn *c);
 struct str session_presence(
@@ -310,22 +321,17 @@ void session_send_bytes(struct worker *w, struct conn *c, struct str bytes);
 
 /*
  * Stanzas that are kept back (HOOK_TO_INACTIVE), in the slot, in their order. instead:
- * one with the same key (65535 bytes at most) gives way. What is left when the session
- * ends is dropped, and counted.
+ * one with the same key (65535 bytes at most) gives way. They go out when the session
+ * is resumed by another connection (XEP-0198); what is left at its end is dropped.
  */
-struct session_held {
-    struct str key, bytes;
-    uint64_t since_us; /* wall clock */
-};
 void session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
-        struct str bytes, uint64_t since_us);
+        struct str bytes);
 /* How many there are; ret_bytes may be NULL. */
 size_t session_held(const struct conn *c, size_t *ret_bytes);
-/* Takes those that fit (fits NULL: all) out, in order, and gives them to send(). */
-size_t session_release(struct worker *w, struct conn *c,
-        bool (*fits)(struct str key, const void *arg), const void *arg,
-        void (*send)(
-                struct worker *w, struct conn *c, const struct session_held *held));
+/* Those that fit (fits NULL: all) go out, each with the time when it came (XEP-0203).
+ */
+void session_release(struct worker *w, struct conn *c,
+        bool (*fits)(struct str key, const void *arg), const void *arg);
 
 /* Bytes that the client has not taken yet, as far as this worker knows. */
 size_t session_backlog(const struct conn *c);

@@ -212,6 +212,14 @@ route_to_sessions(struct worker *w, struct str bare, const struct xml_el *el,
 
 /* --- Sessions --- */
 
+enum session_place
+session_place(const struct conn *c)
+{
+    return c->state == STREAM_MOVED      ? SESSION_MOVED
+           : c->state == STREAM_DETACHED ? SESSION_WAITS
+                                         : SESSION_HERE;
+}
+
 bool
 session_is_available(const struct conn *c)
 {

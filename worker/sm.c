@@ -374,8 +374,8 @@ give_back(struct worker *w, struct conn *c, const struct sm_item *item)
     }
     s.type = (uint8_t)message_type(el);
     s.traits = traits_of(el);
-    if (s.type > MESSAGE_CHAT || s.traits & TRAITS_CARBON)
-        return; /* a copy, or of no use later */
+    if (s.type > MESSAGE_CHAT || s.traits & TRAITS_GIVEN_OUT)
+        return; /* a copy of what is kept elsewhere, or of no use later */
     s.to = conn_jid(c);
     s.to.resource = STR_NULL;
     if (delay_find(el, NULL, &at) < 0)

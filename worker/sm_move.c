@@ -192,8 +192,11 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     memcpy(sm->token, m->token.p, SM_TOKEN);
     sm->moved_to = m->old; /* while it comes in: whose frames these are */
     SET(w, c->sm, sm);
-    SET(w, c->route_flags, (uint16_t)(m->route_flags & ~ROUTE_DETACHED));
+    SET(w, c->route_flags,
+            (uint16_t)(m->route_flags & ~(ROUTE_DETACHED | ROUTE_CSI_INACTIVE)));
     SET(w, c->priority, m->priority);
+    SET(w, c->told_available, m->told_available != 0);
+    SET(w, c->told_priority, m->told_priority);
     SET(w, c->flags,
             c->flags | (m->flags & (CONN_AVAILABLE | CONN_WANTS_OTHERS |
                                            CONN_PRESENCE_NEW)));
@@ -305,6 +308,8 @@ give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *
         .flags = (uint16_t)c->flags,
         .route_flags = c->route_flags,
         .priority = c->priority,
+        .told_available = c->told_available,
+        .told_priority = c->told_priority,
         .full = conn_full(c),
         .lang = str_from(c->lang),
         .presence = { c->presence, c->presence_n },
@@ -384,6 +389,7 @@ sm_on_resume(struct worker *w, const struct ipc_sm_resume *m)
         return;
     }
     sm_acknowledge(w, c, m->h);
+    session_release(w, c, NULL, NULL); /* it comes back as active (XEP-0352, 6.2) */
     give(w, from, m, c);
     SET(w, c->sm->moved_to, m->conn);
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)MOVED_S * 1000000);

@@ -48,9 +48,6 @@ static const unsigned char ns_sizes[] = {
     (TRAIT(CHAT_STATE) | TRAIT(RECEIPT_REQUEST) | TRAIT(RECEIPT) | TRAIT(MARKABLE) | \
             TRAIT(MARKER))
 
-/* What a store gave out, or a copy: it must not come to rest in a store again. */
-#define GIVEN_OUT (TRAIT(OFFLINE) | TRAIT(MAM_RESULT) | TRAITS_CARBON)
-
 #define INVITATION (TRAIT(MUC_INVITE) | TRAIT(CONFERENCE))
 
 static bool
@@ -244,7 +241,7 @@ bool
 traits_storable(uint64_t traits, enum message_type type, enum traits_empty empty,
         bool groupchat)
 {
-    if (type == MESSAGE_ERROR || (traits & GIVEN_OUT))
+    if (type == MESSAGE_ERROR || (traits & TRAITS_GIVEN_OUT))
         return false;
     if (traits & TRAIT(STORE))
         return true;
@@ -279,7 +276,8 @@ worth_archiving(uint64_t traits, bool otherwise)
 bool
 traits_archivable(uint64_t traits, enum message_type type)
 {
-    if (type == MESSAGE_ERROR || type == MESSAGE_GROUPCHAT || (traits & GIVEN_OUT))
+    if (type == MESSAGE_ERROR || type == MESSAGE_GROUPCHAT ||
+            (traits & TRAITS_GIVEN_OUT))
         return false;
     if (type == MESSAGE_HEADLINE && !(traits & TRAIT(STORE)))
         return false;

@@ -30,6 +30,9 @@ enum trait {
  */
 #define TRAITS_CARBON (TRAIT(CARBON_SENT) | TRAIT(CARBON_RECEIVED))
 
+/* What a store gave out, or a copy: it must not come to rest in a store again. */
+#define TRAITS_GIVEN_OUT (TRAIT(OFFLINE) | TRAIT(MAM_RESULT) | TRAITS_CARBON)
+
 uint64_t traits_of(const struct xml_el *message);
 
 /*

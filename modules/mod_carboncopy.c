@@ -148,7 +148,7 @@ on_received(struct event *e)
 static const job_fn steps[] = { [STEP_REQUEST] = request, [STEP_ANSWER] = answer };
 
 static const struct module_iq iqs[] = {
-    { NS_CARBONS, NULL, IQ_OWN, IQ_SETS, IQ_PARALLEL, STEP_REQUEST, NULL },
+    { NS_CARBONS, NULL, IQ_OWN, IQ_SETS, IQ_PARALLEL, STEP_REQUEST },
     { 0 },
 };
 

@@ -208,12 +208,15 @@ static const struct module_hook hooks[] = {
 };
 
 static const struct module_iq iqs[] = {
-    { NS_OFFLINE, "offline", IQ_OWN | IQ_OTHERS, IQ_BOTH, IQ_PARALLEL, STEP_FLEX,
-            NULL },
-    { NS_DISCO_INFO, "query", IQ_OWN | IQ_OTHERS, IQ_GETS, IQ_PARALLEL, STEP_FLEX,
-            NS_OFFLINE },
-    { NS_DISCO_ITEMS, "query", IQ_OWN | IQ_OTHERS, IQ_GETS, IQ_PARALLEL, STEP_FLEX,
-            NS_OFFLINE },
+    { NS_OFFLINE, "offline", IQ_OWN | IQ_OTHERS, IQ_BOTH, IQ_PARALLEL, STEP_FLEX },
+    { 0 },
+};
+
+static const struct module_node_iq node_iqs[] = {
+    { NS_OFFLINE, { NS_DISCO_INFO, "query", IQ_OWN | IQ_OTHERS, IQ_GETS, IQ_PARALLEL,
+                          STEP_FLEX } },
+    { NS_OFFLINE, { NS_DISCO_ITEMS, "query", IQ_OWN | IQ_OTHERS, IQ_GETS, IQ_PARALLEL,
+                          STEP_FLEX } },
     { 0 },
 };
 
@@ -236,6 +239,7 @@ const struct module module = {
     .unconfigure = unconfigure,
     .hooks = hooks,
     .iqs = iqs,
+    .node_iqs = node_iqs,
     .steps = steps,
     .n_steps = ARRAY_LEN(steps),
     .calls = calls,

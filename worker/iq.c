@@ -39,31 +39,45 @@ struct asked {
 };
 
 static bool
-handler_fits(const struct module_iq *h, const struct xml_el *payload, struct str node)
+handler_fits(const struct module_iq *h, const struct xml_el *payload)
 {
     return str_eq_c(payload->ns, h->ns) &&
-           (!h->name || str_eq_c(payload->name, h->name)) &&
-           (!h->node || str_eq_c(node, h->node));
+           (!h->name || str_eq_c(payload->name, h->name));
 }
 
-/* The first whose row fits, and before all others one that names the node. */
+static const struct module_iq *
+node_handler_find(const struct host_run *run, const struct xml_el *payload,
+        const struct host_module **ret_hm)
+{
+    struct str node = xml_attr(payload, "node");
+
+    for (size_t i = 0; node.n > 0 && i < run->n_modules; i++) {
+        const struct module_node_iq *h = run->module[i].module->node_iqs;
+
+        for (; h && h->node; h++) {
+            if (!str_eq_c(node, h->node) || !handler_fits(&h->iq, payload))
+                continue;
+            *ret_hm = &run->module[i];
+            return &h->iq;
+        }
+    }
+    return NULL;
+}
+
 static const struct module_iq *
 handler_find(const struct host_run *run, const struct xml_el *payload,
         const struct host_module **ret_hm)
 {
-    struct str node = xml_attr(payload, "node");
-    const struct module_iq *found = NULL;
+    const struct module_iq *found = node_handler_find(run, payload, ret_hm);
 
-    for (size_t i = 0; i < run->n_modules; i++) {
+    for (size_t i = 0; !found && i < run->n_modules; i++) {
         const struct module_iq *h = run->module[i].module->iqs;
 
         for (; h && h->ns; h++) {
-            if (!handler_fits(h, payload, node) || (found && !h->node))
+            if (!handler_fits(h, payload))
                 continue;
             *ret_hm = &run->module[i];
-            found = h;
-            if (h->node || node.n == 0)
-                return h;
+            return h;
         }
     }
     return found;

@@ -207,8 +207,13 @@ struct module_iq {
     unsigned where;   /* enum iq_where; another place: service-unavailable */
     unsigned types;   /* enum iq_types; the other one: bad-request, or not-allowed */
     enum iq_discipline discipline;
-    unsigned step;    /* of the module's steps */
-    const char *node; /* only with this attribute; such a row comes before others */
+    unsigned step; /* of the module's steps */
+};
+
+/* One whose payload has this node: it is found before those that name none. */
+struct module_node_iq {
+    const char *node;
+    struct module_iq iq;
 };
 
 /* --- What belongs to an account --- */
@@ -257,9 +262,10 @@ struct module {
     void *(*configure)(const struct conf_host *host, const struct conf_module *options);
     void (*unconfigure)(void *config);
 
-    const struct module_hook *hooks; /* ends with .call == NULL */
-    const struct module_iq *iqs;     /* ends with .ns == NULL */
-    const job_fn *steps;             /* functions of jobs; numbers must not be reused */
+    const struct module_hook *hooks;       /* ends with .call == NULL */
+    const struct module_iq *iqs;           /* ends with .ns == NULL */
+    const struct module_node_iq *node_iqs; /* ends with .node == NULL */
+    const job_fn *steps; /* functions of jobs; numbers must not be reused */
     unsigned n_steps;
     const struct module_call *calls; /* ends with .name == NULL */
     const struct module_part *part;
@@ -483,8 +489,8 @@ void *module_config(
         const struct worker *w, const struct conf_host *host, const struct module *m);
 
 /*
- * The domains of a service by its options `hosts` (a list) and `host`, @HOST@ replaced and
- * prepared: how many.
+ * The domains of a service by its options `hosts` (a list) and `host`, @HOST@ replaced
+ * and prepared: how many.
  */
 size_t module_domains(struct arena *arena, const struct conf_host *host,
         const struct conf_module *options, struct str *ret, size_t max);

@@ -214,7 +214,15 @@ deleted(struct base *b)
     assert_int_equal(a.changed, 1);
     assert_string_equal(page(b, SQL_ARCHIVE_PAGE, 0, 99, "", "", "", 9), "60 80 ");
     base_ask(b, &a, SQL_ARCHIVE_DEL_OLD, "iti", 60, "", 9);
+    assert_int_equal(a.changed, 1); /* romeo's */
+    base_expect(b, SQL_OK, "", SQL_ARCHIVE_DEL, "ti", "juliet", 60);
+    base_expect(b, SQL_NOT_FOUND, "", SQL_ARCHIVE_DEL, "ti", "juliet", 60);
+    assert_int_equal(add(b, "juliet", 60, "romeo@x/c", "again"), SQL_OK);
+    base_ask(b, &a, SQL_ARCHIVE_DEL_ORIGIN, "ttt", "juliet", "romeo@x", "other");
+    assert_int_equal(a.changed, 0);
+    base_ask(b, &a, SQL_ARCHIVE_DEL_ORIGIN, "ttt", "juliet", "romeo@x", "origin");
     assert_int_equal(a.changed, 1);
+    assert_int_equal(add(b, "juliet", 60, "nurse@x", "again"), SQL_OK);
     base_ask(b, &a, SQL_ARCHIVE_DEL_USER, "ti", "juliet", 1);
     assert_int_equal(a.changed, 1);
     base_ask(b, &a, SQL_ARCHIVE_DEL_USER, "ti", "juliet", 9);

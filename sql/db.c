@@ -20,6 +20,7 @@ enum {
     BACK_OFF_FIRST_MS = 1000,
     CARE_MS = 1000,
     EXPIRE_MS = 60 * 1000,
+    UNUSABLE_LOGGED = 3, /* a missing table makes many */
 };
 
 static void db_connect(struct sql_db *db);
@@ -163,8 +164,22 @@ on_care(struct loop_timer *timer)
 }
 
 void
+sql_db_on_unusable(struct sql_db *db, enum sql_op op, const char *why)
+{
+    if (db->n_unusable && db->unusable_op == op)
+        return;
+    db->unusable_op = op;
+    if (++db->n_unusable <= UNUSABLE_LOGGED)
+        log_error(NULL, "database %s: %s will not work: %.*s", db->name,
+                sql_op_def(op)->name, (int)strcspn(why, "\n"), why);
+}
+
+void
 sql_db_on_prepared(struct sql_db *db)
 {
+    if (db->n_unusable > UNUSABLE_LOGGED)
+        log_error(NULL, "database %s: %u operations in all will not work", db->name,
+                db->n_unusable);
     db->state = SQL_READY;
     db->back_off_ms = BACK_OFF_FIRST_MS;
     loop_timer_cancel(db->loop, &db->step);
@@ -198,6 +213,7 @@ db_compile(struct sql_db *db)
         .layout = &db->layout };
 
     memset(&db->stmts, 0, sizeof db->stmts);
+    db->n_unusable = 0;
     db->stmts.has_write_ids = sql_layout_has(&db->layout, "stanzad_write", "id");
     for (enum sql_op op = 0; op < SQL_OPS; op++) {
         const struct sql_op_def *def = sql_op_def(op);

@@ -23,6 +23,8 @@ struct sql_db {
     struct sql_layout layout;
     struct sql_schema *schema;
     struct sql_stmts stmts;
+    unsigned n_unusable;     /* operations that cannot be prepared */
+    enum sql_op unusable_op; /* the latest of them */
 
     struct sql_queue queue;    /* not begun */
     struct list group;         /* under way */

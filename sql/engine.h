@@ -58,8 +58,8 @@ struct sql_engine {
     void (*script)(
             struct sql_conn *conn, const char *text, sql_script_fn fn, void *arg);
     /*
-     * Ends in sql_db_on_prepared(). What cannot be prepared is logged, and is an error
-     * when it is used.
+     * Ends in sql_db_on_prepared(); sql_db_on_unusable() before, for what cannot be
+     * prepared.
      */
     void (*prepare)(struct sql_conn *conn, const struct sql_stmts *stmts);
     /*
@@ -80,6 +80,8 @@ const char *sql_db_name(const struct sql_db *db);
 struct arena *sql_db_group_arena(struct sql_db *db);
 bool sql_db_has(const struct sql_db *db, const struct sql_conn *conn); /* not gone? */
 void sql_db_on_open(struct sql_db *db);
+/* A statement cannot be prepared: its operation will be an error. */
+void sql_db_on_unusable(struct sql_db *db, enum sql_op op, const char *why);
 void sql_db_on_prepared(struct sql_db *db);
 void sql_db_on_lost(struct sql_db *db, const char *why);
 void sql_db_on_read(

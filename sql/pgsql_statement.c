@@ -15,8 +15,6 @@
 
 #include <stdio.h>
 
-#include "base/log.h"
-
 enum {
     OID_BOOL = 16,
     OID_INT8 = 20,
@@ -180,9 +178,7 @@ take_prepared(struct sql_conn *c, bool ok, const char *message)
         return;
     c->usable[c->preparing_op][c->preparing_step] = ok;
     if (!ok)
-        log_error(NULL, "database %s: %s will not work: %.*s", sql_db_name(c->db),
-                sql_op_def(c->preparing_op)->name, (int)strcspn(message, "\n"),
-                message);
+        sql_db_on_unusable(c->db, c->preparing_op, message);
 }
 
 /* A Sync was answered: the next statement's turn; true when that was the last. */

@@ -7,7 +7,8 @@
  * ejabberd's table schema_version, is written in the transaction that makes it true.
  *
  * One run: read the columns, read the versions, one script per module that needs one,
- * read the columns again.
+ * one per index that is missing, read the columns again. That an index was tried is
+ * written down first, as the version of a module of ours: nobody waits for it twice.
  */
 #include "sql/schema.h"
 
@@ -21,15 +22,18 @@ struct schema_step {
     const char *module;
     int64_t version;
     const char *table, *column; /* column NULL: makes the table */
-    const char *text;           /* the columns of the table, or what adds the column */
+    const char *text; /* the columns of the table, or what adds it; NULL: an index */
     const char *key, *indexes;
 };
+
+#define INDEX_MODULE "stanzad_index"
 
 static const struct schema_step steps[] = {
 #define TABLE(n, module, version, table, columns, key, indexes) \
     { n, module, version, table, NULL, columns, key, indexes },
 #define COLUMN(n, module, version, table, column, text) \
     { n, module, version, table, column, text, NULL, NULL },
+#define INDEX(n, table, index) { n, INDEX_MODULE, n, table, NULL, NULL, NULL, index },
 #include "sql/schema.def"
 };
 
@@ -80,23 +84,12 @@ schema_take_layout(struct sql_schema *s, const struct sql_result *rows)
 
 #define COLUMNS_TEXT                                                                  \
     "{pg|SELECT table_name, column_name FROM information_schema.columns"              \
-    " WHERE table_schema = ANY (current_schemas(false))}"                             \
+    " WHERE table_schema = ANY (current_schemas(false)) UNION ALL"                    \
+    " SELECT tablename, indexname FROM pg_indexes"                                    \
+    " WHERE schemaname = ANY (current_schemas(false))}"                               \
     "{lite|SELECT m.name, c.name FROM sqlite_master AS m, pragma_table_info(m.name) " \
-    "AS c"                                                                            \
-    " WHERE m.type = 'table'}"
-
-static void
-on_last_columns(void *arg, const char *error, const struct sql_result *rows)
-{
-    struct sql_schema *s = arg;
-
-    if (!error) {
-        schema_take_layout(s, rows);
-        log_notice(NULL, "database %s: brought the tables of %u modules up to date",
-                s->name, s->n_changed);
-    }
-    schema_end(s, error);
-}
+    "AS c WHERE m.type = 'table' UNION ALL"                                           \
+    " SELECT tbl_name, name FROM sqlite_master WHERE type = 'index'}"
 
 /* The next column name in a list of column definitions; false at the end. */
 static bool
@@ -156,6 +149,7 @@ table_is_usable(const struct sql_schema *s, const struct schema_step *step)
     return ok;
 }
 
+/* Is this table or column missing? */
 static bool
 step_is_needed(const struct sql_schema *s, const struct schema_step *step)
 {
@@ -185,23 +179,44 @@ add_columns(const struct sql_schema *s, struct buf *out, struct str names,
     }
 }
 
+/* "i_archive_username_timestamp" of "I username timestamp". */
+static void
+add_index_name(const struct sql_schema *s, struct buf *out, const char *table,
+        struct str index)
+{
+    struct str kind;
+
+    str_cut(&index, ' ', &kind);
+    buf_addf(out, "i_%s_", table);
+    add_columns(s, out, index, "_", !str_eq_c(kind, "X"));
+}
+
+static void
+add_index(const struct sql_schema *s, struct buf *out, const char *table,
+        struct str index)
+{
+    struct str columns = index, kind;
+
+    str_cut(&columns, ' ', &kind);
+    buf_addf(
+            out, "CREATE %sINDEX IF NOT EXISTS ", str_eq_c(kind, "U") ? "UNIQUE " : "");
+    add_index_name(s, out, table, index);
+    buf_addf(out, " ON %s%s (", table,
+            str_eq_c(kind, "B") && s->dialect.engine == SQL_ENGINE_PGSQL ? " USING brin"
+                                                                         : "");
+    add_columns(s, out, columns, ", ", !str_eq_c(kind, "X"));
+    buf_add_c(out, ")");
+}
+
 static void
 add_indexes(const struct sql_schema *s, struct buf *out, const struct schema_step *step)
 {
-    struct str rest = str_from(step->indexes), one, kind;
+    struct str rest = str_from(step->indexes), one;
 
     while (rest.n && str_cut(&rest, ',', &one)) {
-        one = str_trim(one);
-        str_cut(&one, ' ', &kind);
-        buf_addf(out, " CREATE %sINDEX IF NOT EXISTS i_%s_",
-                str_eq_c(kind, "U") ? "UNIQUE " : "", step->table);
-        add_columns(s, out, one, "_", !str_eq_c(kind, "X"));
-        buf_addf(out, " ON %s%s (", step->table,
-                str_eq_c(kind, "B") && s->dialect.engine == SQL_ENGINE_PGSQL
-                        ? " USING brin"
-                        : "");
-        add_columns(s, out, one, ", ", !str_eq_c(kind, "X"));
-        buf_add_c(out, ");");
+        buf_add_c(out, " ");
+        add_index(s, out, step->table, str_trim(one));
+        buf_add_c(out, ";");
     }
 }
 
@@ -296,6 +311,109 @@ module_script(struct sql_schema *s, size_t from, size_t to, struct buf *out)
     return needed && s->settings->update_schema;
 }
 
+static void index_next(struct sql_schema *s);
+
+static void
+index_warn(const struct sql_schema *s, const char *error)
+{
+    const struct schema_step *step = &steps[s->at];
+    struct buf text = { 0 };
+
+    add_index(s, &text, step->table, str_from(step->indexes));
+    log_warning(NULL,
+            "database %s: table %s lacks an index, which makes it slow%s%s;"
+            " when there is time for it: %s",
+            s->name, step->table, error ? ": " : "", error ? error : "", buf_c(&text));
+    buf_fini(&text);
+}
+
+static void
+on_index(void *arg, const char *error, const struct sql_result *rows)
+{
+    struct sql_schema *s = arg;
+
+    (void)rows;
+    if (error)
+        index_warn(s, error);
+    s->at++;
+    index_next(s);
+}
+
+static void
+on_index_noted(void *arg, const char *error, const struct sql_result *rows)
+{
+    struct sql_schema *s = arg;
+    const struct schema_step *step = &steps[s->at];
+    struct buf text = { 0 };
+
+    if (error) {
+        on_index(s, error, rows);
+        return;
+    }
+    add_index(s, &text, step->table, str_from(step->indexes));
+    log_notice(NULL,
+            "database %s: schema step %d: an index of %s; this may take a while",
+            s->name, step->number, step->table);
+    s->engine->script(s->conn, buf_c(&text), on_index, s);
+    buf_fini(&text);
+}
+
+static bool
+index_is_missing(const struct sql_schema *s, const struct schema_step *step)
+{
+    struct buf name = { 0 };
+    bool missing;
+
+    if (step->text || !sql_layout_has(s->layout, step->table, NULL))
+        return false;
+    add_index_name(s, &name, step->table, str_from(step->indexes));
+    missing = !sql_layout_has(s->layout, step->table, buf_c(&name));
+    buf_fini(&name);
+    return missing;
+}
+
+/* Tries the next index that is missing; after the last one the run is over. */
+static void
+index_next(struct sql_schema *s)
+{
+    int64_t tried = recorded_version(s, INDEX_MODULE);
+    char text[200];
+
+    for (; s->at < N_STEPS; s->at++) {
+        const struct schema_step *step = &steps[s->at];
+
+        if (!index_is_missing(s, step))
+            continue;
+        if (!s->settings->update_schema || step->version <= tried) {
+            index_warn(s, NULL);
+            continue;
+        }
+        snprintf(text, sizeof text,
+                "INSERT INTO schema_version (module, version)"
+                " VALUES ('" INDEX_MODULE "', %d) ON CONFLICT (module)"
+                " DO UPDATE SET version = excluded.version",
+                step->number);
+        s->engine->script(s->conn, text, on_index_noted, s);
+        return;
+    }
+    schema_end(s, NULL);
+}
+
+static void
+on_last_columns(void *arg, const char *error, const struct sql_result *rows)
+{
+    struct sql_schema *s = arg;
+
+    if (error) {
+        schema_end(s, error);
+        return;
+    }
+    schema_take_layout(s, rows);
+    log_notice(NULL, "database %s: brought the tables of %u modules up to date",
+            s->name, s->n_changed);
+    index_next(s);
+}
+
 static void
 schema_next(struct sql_schema *s)
 {
@@ -306,6 +424,8 @@ schema_next(struct sql_schema *s)
 
         while (s->at < N_STEPS && strcmp(steps[s->at].module, steps[from].module) == 0)
             s->at++;
+        if (!steps[from].text)
+            continue;
         buf_reset(&script, SIZE_MAX);
         /* Several processes may start at once: one after the other, then. */
         sql_text_fill(&script,
@@ -320,10 +440,11 @@ schema_next(struct sql_schema *s)
         return;
     }
     buf_fini(&script);
+    s->at = 0;
     if (s->n_changed)
         schema_script(s, COLUMNS_TEXT, on_last_columns);
     else
-        schema_end(s, NULL);
+        index_next(s);
 }
 
 static void
@@ -350,7 +471,7 @@ static const char *
 schema_wrong_shape(const struct sql_schema *s)
 {
     for (size_t i = 0; i < N_STEPS; i++) {
-        if (steps[i].column || !strstr(steps[i].text, "{def}") ||
+        if (steps[i].column || !steps[i].text || !strstr(steps[i].text, "{def}") ||
                 !sql_layout_has(s->layout, steps[i].table, NULL))
             continue;
         if (sql_layout_has(s->layout, steps[i].table, "server_host") !=

@@ -276,8 +276,7 @@ lite_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
             if (!*stmts->stmt[op][i].text)
                 continue;
             if (prepare_one(c, stmts->stmt[op][i].text, stmt) != SQLITE_OK)
-                log_error(NULL, "database %s: %s will not work: %s", sql_db_name(c->db),
-                        def->name, sqlite3_errmsg(c->lite));
+                sql_db_on_unusable(c->db, op, sqlite3_errmsg(c->lite));
             else
                 assert(!sql_step_gives_rows(def->step[i].kind) ||
                         (size_t)sqlite3_column_count(*stmt) == def->n_cols);

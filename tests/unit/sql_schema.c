@@ -273,6 +273,52 @@ older(struct base *b)
     assert_string_equal(a.rows, "2");
 }
 
+/* "1" if an index of the archive is there that ejabberd does not have. */
+static const char *
+has_index(struct base *b)
+{
+    char text[200];
+
+    snprintf(text, sizeof text,
+            b->settings.type == SQL_ENGINE_PGSQL
+                    ? "SELECT count(*) FROM pg_indexes WHERE indexname = 'i_archive_%s'"
+                    : "SELECT count(*) FROM sqlite_master WHERE name = 'i_archive_%s'",
+            b->settings.multihost ? "server_host_username_bare_peer_timestamp"
+                                  : "username_bare_peer_timestamp");
+    return base_raw(b, text);
+}
+
+/* An index is tried once; whatever comes of it, the database is used. */
+static void
+index_once(struct base *b)
+{
+    struct answer a;
+
+    old_tables(b);
+    open_ready(b);
+    assert_string_equal(has_index(b), "1");
+    assert_string_equal(version_of(b, "stanzad_index"), "26");
+    sql_db_close(&b->db);
+    base_raw(
+            b, b->settings.multihost
+                       ? "DROP INDEX i_archive_server_host_username_bare_peer_timestamp"
+                       : "DROP INDEX i_archive_username_bare_peer_timestamp");
+    open_ready(b);
+    assert_string_equal(has_index(b), "0");
+    sql_db_close(&b->db);
+    /* SQLite: one that cannot be made. */
+    base_raw(b, "DELETE FROM schema_version WHERE module = 'stanzad_index'");
+    base_raw(b,
+            b->settings.multihost
+                    ? "CREATE TABLE i_archive_server_host_username_bare_peer_timestamp"
+                      " (a text)"
+                    : "CREATE TABLE i_archive_username_bare_peer_timestamp (a text)");
+    open_ready(b);
+    assert_string_equal(version_of(b, "stanzad_index"), "25");
+    base_ask(b, &a, SQL_USER_COUNT, "");
+    assert_int_equal(a.status, SQL_OK);
+}
+
 /* With update_sql_schema: false old tables are used as they are. */
 static void
 older_untouched(struct base *b)
@@ -304,6 +350,7 @@ older_untouched(struct base *b)
     assert_string_equal(columns(b, "users"), users);
     assert_string_equal(columns(b, "schema_version"), "");
     assert_string_equal(columns(b, "stanzad_write"), "");
+    assert_string_equal(has_index(b), "0");
 }
 
 /* Nothing there and nothing may be made: operations fail, the connection does not. */
@@ -431,6 +478,7 @@ EACH(test_an_empty_database, empty)
 EACH(test_what_must_be_unique_is, unique)
 EACH(test_older_tables, older)
 EACH(test_older_tables_that_must_not_change, older_untouched)
+EACH(test_an_index_is_tried_once, index_once)
 EACH(test_no_tables_and_none_may_be_made, missing)
 EACH(test_the_other_shape, wrong_shape)
 EACH(test_a_newer_version, newer)
@@ -445,6 +493,7 @@ main(void)
         cmocka_unit_test(test_what_must_be_unique_is),
         cmocka_unit_test(test_older_tables),
         cmocka_unit_test(test_older_tables_that_must_not_change),
+        cmocka_unit_test(test_an_index_is_tried_once),
         cmocka_unit_test(test_no_tables_and_none_may_be_made),
         cmocka_unit_test(test_the_other_shape),
         cmocka_unit_test(test_a_newer_version),

@@ -209,9 +209,9 @@ rosters(void)
         snprintf(version, sizeof version, "2f5c:%d", n);
         ask(SQL_ROSTER_PUT,
                 (struct sql_value[]){ text(user), text(jid), text("Nick"), text("B"),
-                        text("N"), text(""), sql_int(0), text(version), sql_int(n),
-                        text("Friends") },
-                10);
+                        text("N"), text(""), sql_int(0), text(""), text(version),
+                        sql_int(n), text("Friends") },
+                11);
         if (waiting >= WINDOW)
             drain(WINDOW / 2);
     }

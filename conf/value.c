@@ -466,6 +466,9 @@ value_one(struct conf_binder *b, const struct conf_option *opt, const char *wher
         return value_fail(b, opt, where, node, NULL);
     case CONF_T_MAP_STRINGS:
         return value_strings_map(b, opt, where, node);
+    case CONF_T_RECORD:
+    case CONF_T_RECORDS:
+        return value_record(b, opt, where, node);
     case CONF_T_ANY:
     case CONF_T_LISTEN:
     case CONF_T_MODULES:

@@ -29,4 +29,8 @@ const char *value_guess(
 int value_list(struct conf_binder *b, const struct conf_option *opt, const char *where,
         const struct conf_node *node, void *to);
 
+/* A record or a list of records; nothing is kept of it. 0 or -EINVAL (reported). */
+int value_record(struct conf_binder *b, const struct conf_option *opt,
+        const char *where, const struct conf_node *node);
+
 #endif

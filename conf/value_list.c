@@ -178,6 +178,40 @@ on_auth_method(struct conf_binder *b, const struct conf_option *opt, const char 
     return 0;
 }
 
+/* A map whose keys are words, and whose values are texts or lists of texts. */
+static int
+record(struct conf_binder *b, const struct conf_option *opt, const char *where,
+        const struct conf_node *node)
+{
+    if (node->kind != CONF_MAP)
+        return value_fail(b, opt, where, node, NULL);
+    conf_node_for(c, node)
+    {
+        if (value_word(opt->words, c->key) < 0)
+            return value_fail(
+                    b, opt, where, c->key, value_guess(b, opt->words, c->key));
+        if (c->kind == CONF_MAP)
+            return value_fail(b, opt, where, c, NULL);
+        conf_node_for(item, c) if (item->kind != CONF_SCALAR) return value_fail(
+                b, opt, where, item, NULL);
+    }
+    return 0;
+}
+
+int
+value_record(struct conf_binder *b, const struct conf_option *opt, const char *where,
+        const struct conf_node *node)
+{
+    int r = 0;
+
+    if (opt->type == CONF_T_RECORD)
+        return record(b, opt, where, node);
+    if (node->kind != CONF_LIST)
+        return value_fail(b, opt, where, node, NULL);
+    conf_node_for(c, node) if (record(b, opt, where, c) < 0) r = -EINVAL;
+    return r;
+}
+
 int
 value_list(struct conf_binder *b, const struct conf_option *opt, const char *where,
         const struct conf_node *node, void *to)

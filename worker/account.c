@@ -70,6 +70,24 @@ account_contacts(struct account *a)
     return &a->contacts;
 }
 
+bool
+account_shows(struct account *a, const struct jid *to)
+{
+    struct contact contact;
+    struct buf bare = { 0 };
+    bool shows;
+
+    if (!a->exists)
+        return false;
+    if (str_eq(to->local, a->local) && str_eq(to->domain, a->domain))
+        return true;
+    jid_write_bare(&bare, to);
+    shows = contacts_find(&a->contacts, buf_str(&bare), &contact) &&
+            contact.bits & CONTACT_FROM;
+    buf_fini(&bare);
+    return shows;
+}
+
 void *
 account_part(const struct account *a, const struct module *m)
 {

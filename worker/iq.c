@@ -39,15 +39,15 @@ struct asked {
 };
 
 static bool
-handler_fits(const struct module_iq *h, const struct xml_el *payload)
+handler_fits(const struct module_iq *h, const struct xml_el *payload, unsigned where)
 {
-    return str_eq_c(payload->ns, h->ns) &&
+    return h->where & where && str_eq_c(payload->ns, h->ns) &&
            (!h->name || str_eq_c(payload->name, h->name));
 }
 
 static const struct module_iq *
 node_handler_find(const struct host_run *run, const struct xml_el *payload,
-        const struct host_module **ret_hm)
+        unsigned where, const struct host_module **ret_hm)
 {
     struct str node = xml_attr(payload, "node");
 
@@ -55,7 +55,7 @@ node_handler_find(const struct host_run *run, const struct xml_el *payload,
         const struct module_node_iq *h = run->module[i].module->node_iqs;
 
         for (; h && h->node; h++) {
-            if (!str_eq_c(node, h->node) || !handler_fits(&h->iq, payload))
+            if (!str_eq_c(node, h->node) || !handler_fits(&h->iq, payload, where))
                 continue;
             *ret_hm = &run->module[i];
             return &h->iq;
@@ -64,20 +64,26 @@ node_handler_find(const struct host_run *run, const struct xml_el *payload,
     return NULL;
 }
 
+/*
+ * The first row that fits, the type of the request at best. A row for another type is
+ * found, too: it tells that the payload is known there.
+ */
 static const struct module_iq *
-handler_find(const struct host_run *run, const struct xml_el *payload,
-        const struct host_module **ret_hm)
+handler_find(const struct host_run *run, const struct xml_el *payload, unsigned where,
+        unsigned type, const struct host_module **ret_hm)
 {
-    const struct module_iq *found = node_handler_find(run, payload, ret_hm);
+    const struct module_iq *found = node_handler_find(run, payload, where, ret_hm);
 
-    for (size_t i = 0; !found && i < run->n_modules; i++) {
+    for (size_t i = 0; !(found && found->types & type) && i < run->n_modules; i++) {
         const struct module_iq *h = run->module[i].module->iqs;
 
         for (; h && h->ns; h++) {
-            if (!handler_fits(h, payload))
+            if (!handler_fits(h, payload, where) || (found && !(h->types & type)))
                 continue;
             *ret_hm = &run->module[i];
-            return h;
+            found = h;
+            if (h->types & type)
+                break;
         }
     }
     return found;
@@ -157,13 +163,14 @@ iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, enum iq_type 
     unsigned where = to->local.n == 0        ? IQ_SERVER
                      : jid_eq_bare(to, &own) ? IQ_OWN
                                              : IQ_OTHERS;
+    unsigned types = type == IQ_GET ? IQ_GETS : IQ_SETS;
 
     if (where != IQ_OTHERS && core_request(w, c, el, type))
         return;
-    h = handler_find(host_run_of(w, host), iq_payload(el), &hm);
-    if (!h || !(h->where & where))
+    h = handler_find(host_run_of(w, host), iq_payload(el), where, types, &hm);
+    if (!h)
         session_bounce(w, c, el, STANZA_ERROR_SERVICE_UNAVAILABLE);
-    else if (!(h->types & (type == IQ_GET ? IQ_GETS : IQ_SETS)))
+    else if (!(h->types & types))
         session_bounce(w, c, el,
                 type == IQ_GET ? STANZA_ERROR_BAD_REQUEST : STANZA_ERROR_NOT_ALLOWED);
     else if (h->discipline != IQ_NO_QUEUE && jobs_are_many(w))

@@ -125,8 +125,11 @@ enum hook {
     HOOK_USER_REMOVED,
     /*
      * Service discovery: disco_to is the server (no local part) or an account; query is
-     * the answer under construction, node is the node asked for (n == 0: none). c,
-     * account belong to the asker. DONE: the node is known (only needed with a node).
+     * the answer under construction (disco_feature() and others below add to it), node
+     * is the node asked for (n == 0: none). disco_from asks; without a domain: nobody,
+     * it is what everybody is told. Of an account: in its home, account (loaded), and
+     * disco_allowed: disco_from may see its presence. DONE: the node is known (only
+     * needed with a node).
      */
     HOOK_DISCO_INFO,
     HOOK_DISCO_ITEMS,
@@ -157,7 +160,8 @@ struct event {
     bool was_available;
     int8_t was_priority;
     const struct contact *contact;
-    struct jid disco_to;
+    struct jid disco_from, disco_to;
+    bool disco_allowed;
     struct str node;
     struct xml_el *query;
     struct buf *out;
@@ -201,11 +205,12 @@ enum iq_discipline {
                with the account loaded */
 };
 
+/* The first row that fits the request in all of ns, name, where and types. */
 struct module_iq {
     const char *ns;   /* of the payload */
     const char *name; /* NULL: any */
-    unsigned where;   /* enum iq_where; another place: service-unavailable */
-    unsigned types;   /* enum iq_types; the other one: bad-request, or not-allowed */
+    unsigned where;   /* enum iq_where; no row for a place: service-unavailable */
+    unsigned types;   /* enum iq_types; no row for a type: bad-request, not-allowed */
     enum iq_discipline discipline;
     unsigned step; /* of the module's steps */
 };
@@ -358,6 +363,9 @@ struct jid account_jid(const struct account *a);
 const struct conf_host *account_host(const struct account *a);
 bool account_exists(const struct account *a);
 struct contacts *account_contacts(struct account *a);
+/* May this address see its presence: is it the account's own, or a contact that is
+ * subscribed? No such account: nobody. */
+bool account_shows(struct account *a, const struct jid *to);
 void *account_part(const struct account *a, const struct module *m);
 /* Replaces (and frees) the part. */
 void account_set_part(struct account *a, const struct module *m, void *part);
@@ -495,10 +503,29 @@ void *module_config(
 size_t module_domains(struct arena *arena, const struct conf_host *host,
         const struct conf_module *options, struct str *ret, size_t max);
 
-/* Features and identities of the server or of its accounts, by all modules of the host.
- */
+/* Features of the server or of its accounts, by all modules of the host. */
 void module_features(struct worker *w, const struct conf_host *host, bool account,
         void (*each)(void *arg, const char *feature), void *arg);
+
+/* The domains of the host's services, sorted: how many; the array is in the arena. */
+size_t module_services(struct worker *w, const struct conf_host *host,
+        struct arena *arena, const struct str **ret);
+
+/* --- Answers to service discovery (XEP-0030) --- */
+
+/* What is there already is not added again. name, node with n == 0: none. */
+void disco_identity(
+        struct xml_el *query, const char *category, const char *type, struct str name);
+void disco_feature(struct xml_el *query, const char *feature);
+void disco_item(
+        struct xml_el *query, const struct jid *jid, struct str node, struct str name);
+
+/*
+ * The addresses of contact (XEP-0157) that the option server_info of mod_disco gives
+ * for this module.
+ */
+void disco_server_info(
+        struct xml_el *query, const struct conf_host *host, const char *module);
 
 /* Stanzas parsed again from bytes of ours (default namespace jabber:client); or NULL.
  */

@@ -458,6 +458,31 @@ module_features(struct worker *w, const struct conf_host *host, bool account,
     }
 }
 
+static int
+cmp_domains(const void *a, const void *b)
+{
+    return str_cmp(*(const struct str *)a, *(const struct str *)b);
+}
+
+size_t
+module_services(struct worker *w, const struct conf_host *host, struct arena *arena,
+        const struct str **ret)
+{
+    struct str *domain = arena_alloc(arena, (w->services.n + 1) * sizeof *domain);
+    size_t n = 0, at = 0;
+    struct map_entry *e;
+
+    while ((e = map_next(&w->services, &at))) {
+        const struct service *s = e->value;
+
+        if (s->host == host)
+            domain[n++] = s->domain;
+    }
+    qsort(domain, n, sizeof *domain, cmp_domains);
+    *ret = domain;
+    return n;
+}
+
 bool
 host_has_module(const struct worker *w, const struct conf_host *host, const char *name)
 {

@@ -111,6 +111,13 @@ def matches(wanted, got):
     return True
 
 
+def error_of(answer):
+    """The type and the condition of a stanza that must be an error."""
+    assert answer.get("type") == "error", show(answer)
+    error = answer.find(f"{{{NS_CLIENT}}}error")
+    return error.get("type"), error[0].tag.rpartition("}")[2]
+
+
 def show(element):
     return ET.tostring(element, encoding="unicode")
 

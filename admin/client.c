@@ -140,7 +140,7 @@ request_log(const struct client *c, const struct request *rq)
     if (!log_wants(level))
         return;
     for (size_t i = 0; i < command->n_args && rq->arg[i].p; i++)
-        if (command->arg[i].type == 'p')
+        if (command->arg[i].type == 'p' || command->arg[i].type == 'h')
             buf_add_c(&line, " ***");
         else
             buf_addf(&line, " %.*s", STR_ARG(rq->arg[i]));

@@ -27,7 +27,7 @@ enum command_id {
 
 struct command_arg {
     struct str name;
-    char type; /* s, i or p */
+    char type; /* s, i, p or h */
     bool optional;
 };
 

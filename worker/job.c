@@ -485,7 +485,7 @@ account_gives_up(struct worker *w, struct slot_job *s)
     arena_init(&arena, 4096);
     worker_begin(w, NULL);
     if (view(w, s, &j, &arena))
-        job_error(&j, STANZA_ERROR_RESOURCE_CONSTRAINT, "the database is away");
+        job_failed(&j, &(struct sql_result){ .status = SQL_UNAVAILABLE });
     record_end(w, s);
     worker_commit(w);
     arena_fini(&arena);

@@ -124,7 +124,7 @@ void job_error(struct job *j, enum stanza_error e, const char *text);
 
 /*
  * Did the database fail? Then the stanza is answered (resource-constraint: later; or
- * internal-server-error), it is logged, and the step should return.
+ * internal-server-error) or the command is, it is logged, and the step should return.
  */
 bool job_failed(struct job *j, const struct sql_result *result);
 

@@ -85,11 +85,13 @@ job_failed(struct job *j, const struct sql_result *result)
         return false;
     if (result->status == SQL_UNAVAILABLE) {
         job_error(j, STANZA_ERROR_RESOURCE_CONSTRAINT, "the database is away");
+        job_call_reply(j, IPC_UNAVAILABLE, STR("the database is away"));
         return true;
     }
     log_error(NULL, "%s: the database answers %s", j->module->name,
             sql_status_name(result->status));
     job_error(j, STANZA_ERROR_INTERNAL_SERVER_ERROR, NULL);
+    job_call_reply(j, IPC_FAILED, STR("the database refused that"));
     return true;
 }
 
@@ -99,10 +101,11 @@ static bool
 caller_of(const struct job *j, struct job_caller *ret, struct ipc_list *ret_args)
 {
     const struct slot_job *s = j->slot;
-    const char *p = s->text + s->key_n + s->host_n + s->from_n + s->to_n;
+    const char *p;
 
-    if (!(s->flags & SLOT_JOB_CALL))
+    if (!s || !(s->flags & SLOT_JOB_CALL))
         return false;
+    p = s->text + s->key_n + s->host_n + s->from_n + s->to_n;
     memcpy(ret, p, sizeof *ret);
     *ret_args =
             (struct ipc_list){ .packed = { p + sizeof *ret, s->stanza_n - sizeof *ret },

@@ -159,6 +159,8 @@ private_storage(struct base *b)
     base_expect(b, SQL_OK, "2:25", SQL_PRIVATE_STAT, "t", "juliet");
     base_expect(b, SQL_OK, "juliet", SQL_PRIVATE_USERS, "tti", "urn:x", "", 9);
     base_expect(b, SQL_OK, "", SQL_PRIVATE_USERS, "tti", "urn:x", "juliet", 9);
+    base_expect(b, SQL_OK, "2:25;-1:-16;0:0", SQL_PRIVATE_STAT, "ttt", "juliet",
+            "storage:bookmarks", "none");
     base_expect(b, SQL_OK, "", SQL_PRIVATE_DEL, "tt", "juliet", "urn:x");
     base_expect(b, SQL_OK, "", SQL_PRIVATE_GET, "tt", "juliet", "urn:x");
 }

@@ -284,6 +284,14 @@ class Server:
         found = json.loads(self.ctl("processes", "--json"))
         return [p for p in found if role in (None, p["role"])]
 
+    def kill_workers(self):
+        """kill -9 for all workers; back when others have taken their places."""
+        old = {p["slot"]: p["pid"] for p in self.processes("worker")}
+        for pid in old.values():
+            os.kill(pid, signal.SIGKILL)
+        wait.until(lambda: all(p["pid"] not in (0, old[p["slot"]])
+                               for p in self.processes("worker")), "other workers")
+
     def worker_connections(self):
         return {p["slot"]: p["connections"] for p in self.processes("worker")}
 

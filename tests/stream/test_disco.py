@@ -1,7 +1,4 @@
 """Service discovery: XEP-0030, with XEP-0128 and XEP-0157; over two workers"""
-import os
-import signal
-
 import pytest
 
 from harness import xml
@@ -165,7 +162,6 @@ def test_a_client_answers_for_itself(server):
 def test_in_the_middle_of_a_kill(server):
     """A worker that dies before it has answered is asked again by itself"""
     juliet, romeo = server.pair("juliet", "romeo", until="online")
-    for p in server.processes("worker"):
-        os.kill(p["pid"], signal.SIGKILL)
+    server.kill_workers()
     assert item_jids(items(juliet)) == [juliet.full]
     assert item_jids(items(romeo, romeo.bare)) == [romeo.full]

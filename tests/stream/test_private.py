@@ -1,7 +1,4 @@
 """Private XML storage: XEP-0049, with XEP-0048 and XEP-0083; over two workers, on both databases"""
-import os
-import signal
-
 import pytest
 
 from harness import xml
@@ -174,8 +171,7 @@ def test_in_the_middle_of_a_kill(any_server):
         for stream in juliet, romeo:
             stream.send(f"<iq type='set' id='k{i}'>" + query(f"<a xmlns='a:a'>{i}</a>") + "</iq>")
         if i in (3, 7):
-            for p in any_server.processes("worker"):
-                os.kill(p["pid"], signal.SIGKILL)
+            any_server.kill_workers()
     for stream in juliet, romeo:
         for i in range(10):
             stream.expect(f"<iq type='result' id='k{i}'/>")

@@ -1,12 +1,13 @@
 """Service discovery: XEP-0030, with XEP-0128 and XEP-0157; over two workers"""
 import pytest
 
-from harness import xml
+from harness import roster, xml
 
 INFO = "http://jabber.org/protocol/disco#info"
 ITEMS = "http://jabber.org/protocol/disco#items"
 MODULES = {
     "mod_ping": {},
+    "mod_roster": {},
     "mod_disco": {
         "extra_domains": ["irc.example.net", "Conference.example.org"],
         "server_info": [
@@ -150,6 +151,34 @@ def test_accounts_of_others(server):
             assert xml.error_of(info(juliet, to, node)) == ("cancel", "service-unavailable")
             query = query_of(items(juliet, to, node), ITEMS)
             assert len(query) == 0 and query.get("node") == node
+
+
+def test_accounts_of_contacts(server):
+    """XEP-0030, 8: who is subscribed may ask, not the other way round"""
+    juliet, romeo = (roster.online(s) for s in server.pair("juliet", "romeo"))
+    roster.subscription(juliet, "subscribe", romeo.bare)
+    roster.take_push(juliet)
+    romeo.expect(f"<presence type='subscribe' from='{juliet.bare}'/>")
+    roster.subscription(romeo, "subscribed", juliet.bare)
+    roster.take_push(romeo)
+    juliet.expect("<presence type='subscribed'/>")
+    roster.take_push(juliet)
+    juliet.expect(f"<presence from='{romeo.full}'/>")
+    identity = query_of(info(juliet, romeo.bare)).find(f"{{{INFO}}}identity")
+    assert dict(identity.attrib) == {"category": "account", "type": "registered"}
+    assert item_jids(items(juliet, romeo.bare)) == [romeo.full]
+    for node in "none", "x":
+        assert xml.error_of(info(juliet, romeo.bare, node)) == ("cancel", "item-not-found")
+        assert xml.error_of(items(juliet, romeo.bare, node)) == ("cancel", "item-not-found")
+    assert xml.error_of(info(romeo, juliet.bare)) == ("cancel", "service-unavailable")
+    assert item_jids(items(romeo, juliet.bare)) == []
+    roster.subscription(romeo, "unsubscribed", juliet.bare)
+    roster.take_push(romeo)
+    juliet.expect("<presence type='unavailable'/>")
+    juliet.expect("<presence type='unsubscribed'/>")
+    roster.take_push(juliet)
+    assert xml.error_of(info(juliet, romeo.bare)) == ("cancel", "service-unavailable")
+    assert item_jids(items(juliet, romeo.bare)) == []
 
 
 def test_a_client_answers_for_itself(server):

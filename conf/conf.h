@@ -169,6 +169,12 @@ struct conf_module {
     struct conf_module_rule *rules;  /* what access options say in place of a name */
 };
 
+/* use_cache, cache_size, cache_life_time */
+struct conf_cache {
+    bool use;
+    uint64_t size, life_time_ms; /* CONF_INFINITY: without limit */
+};
+
 struct conf_host {
     struct conf *conf;
     struct str name; /* prepared */
@@ -196,6 +202,8 @@ struct conf_host {
     uint64_t replaced_connection_timeout_ms;
     uint64_t max_fsm_queue; /* CONF_INFINITY: not set, the listener's counts */
     bool hide_sensitive_log_data;
+
+    struct conf_cache cache; /* see conf_module_cache() */
 
     struct conf_module *modules; /* sorted by name */
     size_t n_modules;
@@ -380,8 +388,8 @@ const struct conf_module *conf_module_find(
 
 /*
  * One option of a module as its type says; the table's default when it is not set. They
- * assert that the option is in modules.def with that type. @HOST@ is replaced in what the
- * file says, but not in a default.
+ * assert that the option is in modules.def with that type. @HOST@ is replaced in what
+ * the file says, but not in a default.
  */
 bool conf_module_bool(const struct conf_module *m, const char *option);
 uint64_t conf_module_number(const struct conf_module *m, const char *option);
@@ -389,6 +397,9 @@ uint64_t conf_module_time_ms(const struct conf_module *m, const char *option);
 struct str conf_module_text(const struct conf_module *m, const char *option);
 const struct conf_node *conf_module_node(
         const struct conf_module *m, const char *option);
+/* What the module says of its cache; where it says nothing, what the host does. */
+struct conf_cache conf_module_cache(
+        const struct conf_host *host, const struct conf_module *m);
 struct conf_access conf_module_access(const struct conf_module *m, const char *option);
 struct conf_shaper_access conf_module_shaper(
         const struct conf_module *m, const char *option);

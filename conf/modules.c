@@ -469,3 +469,17 @@ conf_module_shaper(const struct conf_module *m, const char *option)
     shaper.name = access_name(m, option, &shaper.rule, &shaper.pos);
     return shaper;
 }
+
+struct conf_cache
+conf_module_cache(const struct conf_host *host, const struct conf_module *m)
+{
+    struct conf_cache cache = host->cache;
+
+    if (conf_module_node(m, "use_cache"))
+        cache.use = conf_module_bool(m, "use_cache");
+    if (conf_module_node(m, "cache_size"))
+        cache.size = conf_module_number(m, "cache_size");
+    if (conf_module_node(m, "cache_life_time"))
+        cache.life_time_ms = conf_module_time_ms(m, "cache_life_time");
+    return cache;
+}

@@ -335,8 +335,12 @@ load(struct worker *w, struct account *a, bool existence)
         ask(w, a, SQL_USER_EXISTS,
                 a->host->auth_method[i] == CONF_AUTH_SQL ? SQL_WHICH_SQL
                                                          : SQL_WHICH_EMBEDDED);
-    if (a->n_asked == 0 && a->state == ACCOUNT_LOADING)
+    if (a->n_asked == 0 && a->state == ACCOUNT_LOADING) {
         a->state = ACCOUNT_READY;
+        worker_begin(w, NULL);
+        settle(w, a);
+        worker_commit(w);
+    }
 }
 
 static void

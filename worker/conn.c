@@ -502,6 +502,7 @@ conn_forget(struct worker *w, struct conn *c)
     worker_commit(w);
     if (live_of(w, c)->flags & LIVE_DEAD)
         return; /* conn_reap() will free the record */
+    session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
     *live_of(w, c) = (struct live){ .fd = -1 };
     conn_record_free(w, c);
 }
@@ -522,10 +523,13 @@ conn_reap(struct worker *w)
             *l = (struct live){ .fd = -1,
                 .host = l->host,
                 .account = l->account,
-                .next_session = l->next_session };
+                .next_session = l->next_session,
+                .caps = l->caps,
+                .caps_state = l->caps_state };
             continue;
         }
         account_leave(w, c);
+        session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
         worker_begin(w, NULL);
         conn_empty(w, c);
         worker_commit(w);

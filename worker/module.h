@@ -133,6 +133,11 @@ enum hook {
      */
     HOOK_DISCO_INFO,
     HOOK_DISCO_ITEMS,
+    /*
+     * What the client of a session can do is known now, or is something else: c,
+     * account (NULL: not loaded now); session_caps() tells. After HOOK_PRESENCE.
+     */
+    HOOK_CAPS,
     /* Stream features after authentication: c, out (append elements). */
     HOOK_STREAM_FEATURES,
     /*
@@ -510,6 +515,35 @@ void module_features(struct worker *w, const struct conf_host *host, bool accoun
 /* The domains of the host's services, sorted: how many; the array is in the arena. */
 size_t module_services(struct worker *w, const struct conf_host *host,
         struct arena *arena, const struct str **ret);
+
+/* --- What clients can do (XEP-0115) --- */
+
+/*
+ * The features of a client, one object for all that have the same (key: what they
+ * announce). Views are valid as long as it is. mod_caps finds them out, HOOK_CAPS
+ * tells.
+ */
+struct client_caps;
+struct client_caps *client_caps_new(
+        struct str key, const struct str *feature, size_t n);
+struct client_caps *client_caps_ref(struct client_caps *caps);
+void client_caps_unref(struct client_caps **caps);
+struct str client_caps_key(const struct client_caps *caps);
+bool client_caps_has(const struct client_caps *caps, struct str feature);
+/* Walks, in order, each once: start with *at = 0; false at the end. */
+bool client_caps_next(
+        const struct client_caps *caps, size_t *at, struct str *ret_feature);
+
+enum session_caps {
+    SESSION_CAPS_NONE,    /* it says nothing, or is not available */
+    SESSION_CAPS_PENDING, /* not yet known: HOOK_CAPS will tell */
+    SESSION_CAPS_KNOWN
+};
+/* ret: when known; else NULL. */
+enum session_caps session_caps(
+        const struct worker *w, const struct conn *c, const struct client_caps **ret);
+void session_set_caps(struct worker *w, struct conn *c, enum session_caps state,
+        struct client_caps *caps);
 
 /* --- Answers to service discovery (XEP-0030) --- */
 

@@ -649,6 +649,10 @@ worker_finish(struct proc *p)
     accounts_free(w);
     iq_free(w);
     modules_unload(w);
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        if (w->live[i / LIVE_BLOCK])
+            session_set_caps(w, &w->conns[i], SESSION_CAPS_NONE, NULL);
+    }
     for (unsigned i = 0; w->fanout && i < w->proc->n_workers; i++)
         buf_fini(&w->fanout[i]);
     mem_free_p(w->fanout);

@@ -246,7 +246,9 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
         .fed = c->text_done,
         .account = before.account,
         .next_session = before.next_session,
-        .next_dirty = before.next_dirty };
+        .next_dirty = before.next_dirty,
+        .caps = before.caps,
+        .caps_state = before.caps_state };
     l->host = conf_host_find(w->proc->conf, conn_domain(c));
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);

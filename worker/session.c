@@ -347,6 +347,7 @@ session_end(struct worker *w, struct conn *c)
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");
     sm_give_back(w, c);
+    session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
     account_leave(w, c);
 }
 

@@ -63,6 +63,8 @@ struct live {
     int64_t shaper_tokens;
     const struct conf_shaper *shaper;
     uint32_t next_dirty; /* index + 1; 0: end */
+    uint8_t caps_state;  /* enum session_caps */
+    struct client_caps *caps;
 };
 
 struct tls_contexts;

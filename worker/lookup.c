@@ -84,3 +84,32 @@ account_flag_elsewhere(
         holders_find(w, a, flags);
     return h->n > 1 || (h->n == 1 && h->conn != conn_id(w, c));
 }
+
+bool
+route_count_sessions(struct worker *w, uint64_t *at, size_t most, struct str host,
+        uint64_t *ret_host, uint64_t *ret_all)
+{
+    struct route_snapshot *snap = w->module_snapshot;
+    size_t seen = 0;
+    int n;
+
+    while (seen < most) {
+        n = route_walk(table_of(w), at, 0, snap);
+        if (n == 0)
+            return true;
+        if (n < 0)
+            return false; /* the router is at it: in another turn */
+        for (size_t i = 0; i < snap->n; i++) {
+            struct str bare = snap->entry[i].bare, domain = bare;
+
+            for (size_t k = 0; k < bare.n; k++) {
+                if (bare.p[k] == '@')
+                    domain = (struct str){ bare.p + k + 1, bare.n - k - 1 };
+            }
+            *ret_host += str_eq(domain, host);
+        }
+        *ret_all += snap->n;
+        seen += snap->n;
+    }
+    return false;
+}

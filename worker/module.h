@@ -445,6 +445,13 @@ void presence_show(struct worker *w, struct account *a, const struct jid *contac
 bool account_lets_in(
         struct worker *w, struct account *a, struct job *job, struct stanza *s);
 
+/*
+ * Counts sessions of the whole service, about `most` of them a call: start with *at, *ret_host
+ * and *ret_all at 0; true when all have been counted. host: of one domain.
+ */
+bool route_count_sessions(struct worker *w, uint64_t *at, size_t most, struct str host,
+        uint64_t *ret_host, uint64_t *ret_all);
+
 /* Runs notify(what, data) where the account has sessions, and in its home. */
 void sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data);

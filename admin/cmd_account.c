@@ -1,5 +1,6 @@
 /*
- * cmd_account.c -- commands about accounts: the auth process's business
+ * cmd_account.c -- commands about accounts: the auth process's business, and the end of
+ * one that of its home
  *
  * Names are prepared here, so that a host that is not ours or a user that cannot be is
  * answered at once; passwords are passed on as they are.
@@ -8,9 +9,7 @@
 
 #include "admin/admin.h"
 #include "admin/call.h"
-#include "admin/sessions.h"
 #include "admin/stats.h"
-#include "xmpp/error.h"
 #include "xmpp/jid.h"
 
 enum {
@@ -102,43 +101,32 @@ cmd_register(struct request *rq)
         ask_auth(rq, "register", user, host->name, true, on_register);
 }
 
-static void
-end_removed(struct request *rq)
-{
-    struct str bare;
-    int n = 0;
-
-    if (request_bare(rq, rq->arg[0], rq->arg[1], &bare))
-        n = sessions_end(
-                rq, bare, STR_NULL, STREAM_ERROR_CONFLICT, STR("User removed"));
-    rq->more = n == -EAGAIN ? end_removed : NULL;
-    if (n != -EAGAIN)
-        result_text(&rq->result, STR(""));
-}
-
 /* As in ejabberd, an account that is not there counts as deleted. */
 static void
 on_unregister(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 {
     (void)from;
-    if (reply->status == IPC_OK || reply->status == IPC_NOT_FOUND)
-        end_removed(rq);
+    if (reply->status == IPC_OK)
+        result_text(&rq->result, STR(""));
     else
         call_failed(rq, reply->status, reply->text);
 }
 
+/* Its contacts and its sessions have to hear of it: worker/removal.c. */
 void
 cmd_unregister(struct request *rq)
 {
     const struct conf_host *host = request_host(rq, rq->arg[1]);
-    struct str user;
+    struct str arg[2];
 
-    if (!host)
+    if (!host) {
         unknown_host(rq);
-    else if (!request_user(rq, rq->arg[0], &user))
+    } else if (!request_user(rq, rq->arg[0], &arg[0])) {
         result_text(&rq->result, STR(""));
-    else
-        ask_auth(rq, "remove", user, host->name, false, on_unregister);
+    } else {
+        arg[1] = host->name;
+        call_account_home(rq, "remove_user", arg, ARRAY_LEN(arg), on_unregister);
+    }
 }
 
 static void

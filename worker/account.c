@@ -158,7 +158,9 @@ parts_free(struct worker *w, struct account *a)
 static void
 forget(struct worker *w, struct account *a)
 {
-    map_del(&w->accounts, account_bare(a));
+    if (map_get(&w->accounts, account_bare(a)) == a)
+        map_del(&w->accounts, account_bare(a));
+    list_del(&a->removed);
     parts_free(w, a);
     mem_free_p(a->bare);
     mem_free_p(a);
@@ -396,6 +398,7 @@ hold(struct worker *w, struct str bare, bool existence)
     a->local = (struct str){ a->bare, jid.local.n };
     a->domain = (struct str){ a->bare + bare.n - jid.domain.n, jid.domain.n };
     list_init(&a->waiting);
+    list_init(&a->removed);
     map_set(&w->accounts, account_bare(a), a);
     if (w->inherited)
         adopt(w, a);
@@ -472,18 +475,22 @@ account_read_again(struct worker *w, struct account *a)
 void
 account_removed(struct worker *w, struct account *a)
 {
-    static const struct sql_result nothing = { .status = SQL_OK };
-
-    if (a->state != ACCOUNT_READY)
+    if (map_get(&w->accounts, account_bare(a)) != a)
         return;
-    parts_free(w, a);
+    map_del(&w->accounts, account_bare(a));
+    list_add(&w->removed, &a->removed);
     a->exists = false;
-    for (unsigned which = 0; which <= SQL_WHICH_SQL; which++)
-        take_rows(w, a, which, &nothing);
-    settle(w, a);
 }
 
 /* --- The whole worker --- */
+
+static void
+find_host(struct worker *w, struct account *a)
+{
+    a->host = conf_host_find(w->proc->conf, a->domain);
+    if (!a->host)
+        a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
+}
 
 void
 accounts_reload(struct worker *w)
@@ -491,12 +498,11 @@ accounts_reload(struct worker *w)
     size_t at = 0;
     struct map_entry *e;
 
+    list_for(node, &w->removed) find_host(w, list_entry(node, struct account, removed));
     while ((e = map_next(&w->accounts, &at))) {
         struct account *a = e->value;
 
-        a->host = conf_host_find(w->proc->conf, a->domain);
-        if (!a->host)
-            a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
+        find_host(w, a);
         if (a->state == ACCOUNT_LOADING)
             continue;
         if (a->parts == host_run_of(w, a->host)->parts) {
@@ -512,18 +518,23 @@ accounts_reload(struct worker *w)
     }
 }
 
+static void
+account_free(struct worker *w, struct account *a)
+{
+    parts_free(w, a);
+    mem_free_p(a->bare);
+    mem_free_p(a);
+}
+
 void
 accounts_free(struct worker *w)
 {
     size_t at = 0;
     struct map_entry *e;
 
-    while ((e = map_next(&w->accounts, &at))) {
-        struct account *a = e->value;
-
-        parts_free(w, a);
-        mem_free_p(a->bare);
-        mem_free_p(a);
-    }
+    while ((e = map_next(&w->accounts, &at)))
+        account_free(w, e->value);
     map_fini(&w->accounts);
+    list_for_safe(node, &w->removed)
+            account_free(w, list_entry(node, struct account, removed));
 }

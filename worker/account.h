@@ -44,6 +44,7 @@ struct account {
     struct contacts contacts;
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
+    struct list removed; /* in worker.removed: not to be found any more */
     struct str local, domain;
     struct holders holders;
 };
@@ -68,7 +69,10 @@ void account_notify(struct worker *w, struct account *a, uint32_t module, unsign
 /* It is read from the database again; its sessions wait for that. */
 void account_read_again(struct worker *w, struct account *a);
 
-/* It has been removed: nothing is kept of it. */
+/*
+ * It has been removed: it does not exist any more, and is not found; those who hold it
+ * may still say its last words. One of that name is another account.
+ */
 void account_removed(struct worker *w, struct account *a);
 
 /* After a reload of the configuration: the hosts and modules are others. */

@@ -12,12 +12,14 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/presence.h"
+#include "worker/removal.h"
 #include "worker/session.h"
 
 enum {
     STEP_INBOUND,
     STEP_ENDED,
-    STEP_NOTIFY
+    STEP_NOTIFY,
+    STEP_REMOVE
 };
 
 enum {
@@ -228,7 +230,8 @@ notify_now(struct job *j, const struct sql_result *result)
 /* --- What the core itself tells the workers of an account --- */
 
 enum {
-    NOTIFY_REREAD
+    NOTIFY_REREAD,
+    NOTIFY_REMOVED
 };
 
 void
@@ -237,18 +240,41 @@ account_reread(struct worker *w, struct str bare)
     sessions_notify(w, &core_module, bare, NOTIFY_REREAD, STR_NULL);
 }
 
+void
+core_account_removed(struct worker *w, struct str bare)
+{
+    sessions_notify(w, &core_module, bare, NOTIFY_REMOVED, STR_NULL);
+}
+
+void
+account_remove(struct worker *w, struct str bare)
+{
+    home_call(w, &(struct home_call){
+                         .module = &core_module, .step = STEP_REMOVE, .bare = bare });
+}
+
 static void
 notify(struct event *e, unsigned what, struct str data)
 {
     (void)data;
     if (what == NOTIFY_REREAD)
         account_read_again(e->w, e->account);
+    else if (what == NOTIFY_REMOVED)
+        removal_told(e->w, e->account);
 }
 
 static const job_fn steps[] = {
     [STEP_INBOUND] = inbound,
     [STEP_ENDED] = ended,
     [STEP_NOTIFY] = notify_now,
+    [STEP_REMOVE] = removal_begin,
+    [CORE_STEP_REMOVAL_ASKED] = removal_asked,
+    [CORE_STEP_REMOVAL_FORGOT] = removal_forgot,
+};
+
+static const struct module_call calls[] = {
+    { "remove_user", true, STEP_REMOVE },
+    { 0 },
 };
 
 const struct module core_module = {
@@ -257,5 +283,6 @@ const struct module core_module = {
     .doc = "Delivery and presence",
     .steps = steps,
     .n_steps = ARRAY_LEN(steps),
+    .calls = calls,
     .notify = notify,
 };

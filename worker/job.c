@@ -77,6 +77,7 @@ jobs_new(void)
     list_init(&jobs->to_ask);
     list_init(&jobs->route);
     list_init(&jobs->output);
+    list_init(&jobs->auth);
     return jobs;
 }
 
@@ -325,7 +326,6 @@ request_values(struct arena *arena, const struct request_head *head, const char 
     return v;
 }
 
-static void run(struct worker *w, struct slot_job *s, const struct sql_result *result);
 static bool has_account(struct worker *w, struct slot_job *s);
 static void retry_later(struct worker *w, struct slot_job *s);
 
@@ -381,7 +381,7 @@ on_answer(void *arg, const struct sql_result *result)
     if (s->step == JOB_WRITTEN)
         written(l->w, s, result);
     else
-        run(l->w, s, result);
+        job_run(l->w, s, result);
 }
 
 static void
@@ -525,11 +525,21 @@ has_account(struct worker *w, struct slot_job *s)
     return false;
 }
 
-static void
-run(struct worker *w, struct slot_job *s, const struct sql_result *result)
+void
+job_run(struct worker *w, struct slot_job *s, const struct sql_result *result)
 {
     if (has_account(w, s))
         run_step(w, s, result);
+}
+
+/* What it waits for may have come while it could not go on: so it is asked again. */
+static void
+ask_again(struct worker *w, struct job_live *l)
+{
+    if (l->slot->wait == JOB_WAIT_AUTH)
+        job_auth_send(w, l->slot);
+    else if (!l->asked)
+        ask(w, l->slot);
 }
 
 void
@@ -537,7 +547,7 @@ jobs_on_account(struct worker *w, struct job_live *l)
 {
     list_del(&l->waiting);
     if (l->slot->request && !l->asked)
-        ask(w, l->slot);
+        ask_again(w, l);
     else
         make_ready(w, l);
 }
@@ -558,7 +568,7 @@ jobs_run_ready(struct worker *w)
         struct job_live *l = list_entry(now.next, struct job_live, waiting);
 
         list_del(&l->waiting);
-        run(w, l->slot, NULL);
+        job_run(w, l->slot, NULL);
     }
 }
 
@@ -567,12 +577,10 @@ on_timer(struct loop_timer *t)
 {
     struct job_live *l = container_of(t, struct job_live, timer);
 
-    if (l->slot->request) {
-        if (!l->asked)
-            ask(l->w, l->slot);
-    } else {
-        run(l->w, l->slot, NULL);
-    }
+    if (l->slot->request)
+        ask_again(l->w, l);
+    else
+        job_run(l->w, l->slot, NULL);
 }
 
 void
@@ -634,8 +642,8 @@ slot_of(struct job *j)
     return j->slot;
 }
 
-static struct slot_job *
-goes_on(struct job *j, unsigned step, enum job_wait wait)
+struct slot_job *
+job_goes_on(struct job *j, unsigned step, enum job_wait wait)
 {
     struct slot_job *s = slot_of(j);
 
@@ -649,12 +657,11 @@ goes_on(struct job *j, unsigned step, enum job_wait wait)
 }
 
 static void
-set_request(struct worker *w, struct slot_job *s, const struct module *m,
-        const struct conf_host *host, enum sql_op op, const struct sql_value *param,
-        size_t n)
+set_request(struct worker *w, struct slot_job *s, unsigned which, enum sql_op op,
+        const struct sql_value *param, size_t n)
 {
     struct request_head head = {
-        .op = (uint16_t)op, .which = (uint16_t)module_db(w, host, m), .n = (uint32_t)n
+        .op = (uint16_t)op, .which = (uint16_t)which, .n = (uint32_t)n
     };
     struct buf packed = { 0 };
 
@@ -670,12 +677,18 @@ set_request(struct worker *w, struct slot_job *s, const struct module *m,
 }
 
 void
+job_sql_at(struct job *j, unsigned step, enum sql_which which, enum sql_op op,
+        const struct sql_value *param, size_t n)
+{
+    set_request(j->w, job_goes_on(j, step, JOB_WAIT_SQL), which, op, param, n);
+}
+
+void
 job_sql(struct job *j, unsigned step, enum sql_op op, const struct sql_value *param,
         size_t n)
 {
-    struct slot_job *s = goes_on(j, step, JOB_WAIT_SQL);
-
-    set_request(j->w, s, j->module, j->host, op, param, n);
+    job_sql_at(
+            j, step, (enum sql_which)module_db(j->w, j->host, j->module), op, param, n);
 }
 
 /* The request stays as it is, with the id of its change. */
@@ -702,7 +715,7 @@ wait_ms(struct job *j, struct slot_job *s, uint64_t ms)
 void
 job_sleep(struct job *j, unsigned step, uint32_t ms)
 {
-    wait_ms(j, goes_on(j, step, JOB_WAIT_TIME), ms);
+    wait_ms(j, job_goes_on(j, step, JOB_WAIT_TIME), ms);
 }
 
 void
@@ -719,7 +732,7 @@ job_retry(struct job *j, unsigned step)
 void
 job_account(struct job *j, unsigned step)
 {
-    struct slot_job *s = goes_on(j, step, JOB_WAIT_ACCOUNT);
+    struct slot_job *s = job_goes_on(j, step, JOB_WAIT_ACCOUNT);
 
     SET(j->w, s->flags, s->flags | SLOT_JOB_LOADED);
     make_ready(j->w, s->live);
@@ -728,13 +741,13 @@ job_account(struct job *j, unsigned step)
 void
 job_again(struct job *j, unsigned step)
 {
-    make_ready(j->w, goes_on(j, step, JOB_WAIT_TIME)->live);
+    make_ready(j->w, job_goes_on(j, step, JOB_WAIT_TIME)->live);
 }
 
 void
 job_route(struct job *j, unsigned step)
 {
-    struct slot_job *s = goes_on(j, step, JOB_WAIT_ROUTE);
+    struct slot_job *s = job_goes_on(j, step, JOB_WAIT_ROUTE);
     struct conn *c = conn_find(j->w, j->conn);
 
     if (!c || c->presence_done == c->presence_serial) {
@@ -749,7 +762,7 @@ job_route(struct job *j, unsigned step)
 void
 job_output(struct job *j, unsigned step)
 {
-    struct slot_job *s = goes_on(j, step, JOB_WAIT_OUTPUT);
+    struct slot_job *s = job_goes_on(j, step, JOB_WAIT_OUTPUT);
     struct conn *c = conn_find(j->w, j->conn);
 
     if (!c || session_backlog(c) <= OUTPUT_LOW) {
@@ -875,7 +888,7 @@ job_write(struct worker *w, const struct job_start *start, enum sql_op op,
     s = record_new(w, start);
     live_new(w, s);
     s->wait = JOB_WAIT_SQL;
-    set_request(w, s, start->module, start->host, op, param, n);
+    set_request(w, s, module_db(w, start->host, start->module), op, param, n);
     worker_commit(w);
 }
 
@@ -955,6 +968,9 @@ resume(struct worker *w, struct slot_job *s)
     case JOB_WAIT_TIME:
         loop_timer_set(w->loop, &s->live->timer,
                 s->until_us > now ? (s->until_us - now) / 1000 : 0);
+        break;
+    case JOB_WAIT_AUTH:
+        job_auth_send(w, s);
         break;
     case JOB_WAIT_ACCOUNT:
     case JOB_WAIT_OUTPUT:

@@ -30,6 +30,7 @@ struct jobs {
     struct list to_ask; /* their requests go out with the commit */
     struct list route;  /* wait for the router */
     struct list output; /* wait for their client to take what it was sent */
+    struct list auth;   /* wait for the auth process */
     size_t n, bytes;
 };
 
@@ -70,6 +71,24 @@ void jobs_on_account(struct worker *w, struct job_live *l);
 
 /* Is there one with this key that has not been released? */
 bool jobs_have_key(const struct worker *w, struct str key);
+
+/* For the other files of this engine: the next step and what it waits for; it runs. */
+struct slot_job *job_goes_on(struct job *j, unsigned step, enum job_wait wait);
+void job_run(struct worker *w, struct slot_job *s, const struct sql_result *result);
+
+/* As job_sql(), of the database `which`, whatever the module's is. */
+void job_sql_at(struct job *j, unsigned step, enum sql_which which, enum sql_op op,
+        const struct sql_value *param, size_t n);
+
+/*
+ * worker/job_auth.c: asks the auth process about accounts (auth/account.c); the step
+ * gets its answer as a result without rows. It may be asked again if it died, so the
+ * question must be one that may be repeated.
+ */
+void job_auth(struct job *j, unsigned step, const char *name, const struct str *arg,
+        size_t n);
+void job_auth_send(struct worker *w, struct slot_job *s);
+void jobs_on_auth_reply(struct worker *w, const struct ipc_reply *m);
 
 /* As job_begin(), for steps that want the account of the key. */
 void job_begin_loaded(struct worker *w, const struct job_start *start);

@@ -121,7 +121,7 @@ enum hook {
     /* A roster item was changed: at home, account, contact (new) or contact->jid only.
      */
     HOOK_ROSTER_CHANGED,
-    /* An account is removed: at home, account; before its rows go. */
+    /* An account is removed: at home, account (loaded); before its rows go. */
     HOOK_USER_REMOVED,
     /*
      * Service discovery: disco_to is the server (no local part) or an account; query is
@@ -376,6 +376,8 @@ void *account_part(const struct account *a, const struct module *m);
 void account_set_part(struct account *a, const struct module *m, void *part);
 /* It is read from the database again, in all workers: somebody else has written. */
 void account_reread(struct worker *w, struct str bare);
+/* It is removed with all that is kept for it, and its sessions end. */
+void account_remove(struct worker *w, struct str bare);
 /* Account-wide route flags (ROUTE_FILTER, ROUTE_ARCHIVE) that this module asks for. */
 void account_set_flags(
         struct worker *w, struct account *a, const struct module *m, uint16_t flags);

@@ -210,6 +210,13 @@ on_notify(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_account_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    jobs_on_auth_reply(self(ctx), msg);
+}
+
+static void
 on_sql_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)fd;
@@ -363,6 +370,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SM_END] = on_sm_end,
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,
+    [IPC_ACCOUNT_REPLY] = on_account_reply,
     [IPC_SQL_REPLY] = on_sql_reply,
     [IPC_SQL_RESTARTED] = on_sql_restarted,
     [IPC_KEPT] = on_kept,
@@ -486,6 +494,7 @@ worker_prepare(struct proc *p)
     w->snapshot = mem_zalloc(sizeof *w->snapshot);
     w->module_snapshot = mem_zalloc(sizeof *w->module_snapshot);
     list_init(&w->asked);
+    list_init(&w->removed);
     w->sql = sql_client_new(p->loop, p->post);
     w->jobs = jobs_new();
     w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);

@@ -171,7 +171,8 @@ enum job_wait {
     JOB_WAIT_ACCOUNT, /* for the account to be loaded */
     JOB_WAIT_ROUTE,   /* for the router */
     JOB_WAIT_TIME,    /* for until_ms; then request is asked again, if there is one */
-    JOB_WAIT_OUTPUT   /* for the client to take what it was sent */
+    JOB_WAIT_OUTPUT,  /* for the client to take what it was sent */
+    JOB_WAIT_AUTH     /* for the auth process's answer to request */
 };
 
 enum slot_job_flag {

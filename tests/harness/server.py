@@ -270,6 +270,12 @@ class Server:
         assert not REPORT.search(p.stderr), p.stderr
         return p.returncode, p.stdout, p.stderr
 
+    def spawn_ctl(self, *args):
+        """A command that runs while the test goes on; a Popen."""
+        return subprocess.Popen([f"{BUILD}/stanzactl", "-d", self.dir, "--timeout", "60", *args],
+                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                stderr=subprocess.DEVNULL, env=self.environment())
+
     def ctl(self, *args):
         """Standard output of a command that must succeed."""
         status, out, err = self.ctl_status(*args)

@@ -1,0 +1,129 @@
+"""The end of an account: contacts, sessions, what was kept (worker/removal.c)"""
+import os
+import signal
+import sqlite3
+
+import pytest
+
+from harness import wait
+from harness.roster import befriend, get, item, items, online, subscription, take_push
+
+MODULES = {"mod_ping": {}, "mod_roster": {}}
+HOSTS = ("example.net", "example.org")
+
+
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    config = {"modules": MODULES}
+    if request.param == "pgsql":
+        config["sql_schema_multihost"] = True
+    return session_maker(config=config, hosts=HOSTS, database=request.param)
+
+
+@pytest.fixture
+def server(shared):
+    shared.new_test()
+    yield shared
+    shared.new_test()
+
+
+def count(server, table, user, host):
+    if server.database == "pgsql":
+        c = server.cluster.connect(server.db_name)
+        cursor = c.cursor()
+        cursor.execute(f"select count(*) from {table} where username = %s", [user])
+        return cursor.fetchone()[0]
+    c = sqlite3.connect(f"file:{server.dir}/sqlite/{host}.sqlite?mode=ro", uri=True)
+    try:
+        return c.execute(f"select count(*) from {table} where username = ?", [user]).fetchone()[0]
+    finally:
+        c.close()
+
+
+def test_contacts_hear_of_it(server):
+    """Subscriptions end as if each contact had been removed; all sessions end"""
+    juliet, romeo = (online(s) for s in server.pair())
+    nurse = online(server.stream("nurse", host="example.org", worker=0).login())
+    befriend(juliet, romeo)
+    befriend(juliet, nurse)
+    other = online(server.stream("juliet", worker=1, resource="other").login())
+    for s in (juliet, romeo, nurse):
+        s.expect(f"<presence from='{other.full}'/>")
+        other.expect("<presence/>")
+    paris = online(server.stream("paris", worker=1).login())
+    subscription(paris, "subscribe", juliet.bare)
+    take_push(paris, item(juliet.bare, ask="subscribe"))
+    for s in (juliet, other):
+        s.expect(f"<presence type='subscribe' from='{paris.bare}'/>")
+
+    assert server.ctl("unregister", juliet.user, juliet.host) == ""
+    for s in (romeo, nurse):
+        seen = {"push": [], "unavailable": set(), "other": []}
+        while len(seen["push"]) < 2 or len(seen["unavailable"]) < 2 or len(seen["other"]) < 2:
+            got = s.next()
+            if got.tag.endswith("iq"):
+                seen["push"].append(got[0][0].get("subscription"))
+            elif got.get("type") == "unavailable":
+                seen["unavailable"].add(got.get("from"))
+            else:
+                seen["other"].append((got.get("type"), got.get("from")))
+        assert seen["push"] == ["to", "none"]
+        assert seen["unavailable"] == {juliet.full, other.full}
+        assert seen["other"] == [("unsubscribe", juliet.bare), ("unsubscribed", juliet.bare)]
+    paris.expect(f"<presence type='unsubscribed' from='{juliet.bare}'/>")
+    take_push(paris, item(juliet.bare, subscription="none"))
+    assert server.ctl_status("check_account", juliet.user, juliet.host)[0] == 1
+    for table in ("users", "rosterusers", "rostergroups", "roster_version", "stanzad_roster_change"):
+        assert count(server, table, juliet.user, juliet.host) == 0, table
+    wait.until(lambda: server.ctl("num_resources", juliet.user, juliet.host) == "0", "its end")
+    for s in (romeo, nurse):
+        assert items(get(s))[juliet.bare][0] == "none"
+    # Who has the name next begins with nothing.
+    again = server.register(juliet.user)
+    fresh = online(server.stream(again).login())
+    assert items(get(fresh)) == {}
+    romeo.presence()
+    romeo.expect("<presence/>")
+    fresh.expect_nothing()
+    romeo.expect_nothing()
+
+
+def test_its_sessions_end(server):
+    juliet = server.stream("juliet", worker=0).login(until="online")
+    server.ctl("unregister", juliet.user, juliet.host)
+    juliet.expect_error("conflict")
+
+
+def test_twice(server):
+    """What is not there counts as removed, as in ejabberd"""
+    account = server.account("juliet")
+    for _ in range(2):
+        assert server.ctl("unregister", account.user, account.host) == ""
+    assert server.ctl("unregister", "n@body", account.host) == ""
+    assert server.ctl_status("unregister", "juliet", "elsewhere.example")[0] == 1
+
+
+@pytest.mark.parametrize("role", ["worker", "auth", "sql"])
+def test_processes_are_killed_meanwhile(make_server, role):
+    """Half removed it would be worse than before: it goes on"""
+    server = make_server(config={"modules": MODULES})
+    juliet, romeo = (online(s) for s in server.pair())
+    befriend(juliet, romeo)
+    pids = [p["pid"] for p in server.processes(role)]
+    # They stand still while the command comes, so that they die within it.
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    command = server.spawn_ctl("unregister", juliet.user, juliet.host)
+    wait.until(lambda: server.log().count("runs unregister") == 1, "the command to have come")
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    assert command.wait(2 * wait.PATIENCE) == 0
+    seen = []
+    while len(seen) < 2:
+        got = romeo.next()
+        if got.tag.endswith("iq"):
+            seen.append(got[0][0].get("subscription"))
+    assert seen == ["to", "none"]
+    assert server.ctl_status("check_account", juliet.user, juliet.host)[0] == 1
+    for table in ("users", "rosterusers", "roster_version"):
+        wait.until(lambda: count(server, table, juliet.user, juliet.host) == 0, table)

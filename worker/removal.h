@@ -1,0 +1,22 @@
+#ifndef WORKER_REMOVAL_H
+#define WORKER_REMOVAL_H
+
+#include "worker/job.h"
+#include "worker/worker.h"
+
+/* Steps of the core: an account is removed, in its home (worker/removal.c). */
+void removal_begin(struct job *j, const struct sql_result *result);
+void removal_asked(struct job *j, const struct sql_result *result);
+void removal_forgot(struct job *j, const struct sql_result *result);
+
+/* What each worker does when it is told. */
+void removal_told(struct worker *w, struct account *a);
+
+/* worker/core.c: the numbers of these steps, and the way to tell all workers. */
+enum {
+    CORE_STEP_REMOVAL_ASKED = 4,
+    CORE_STEP_REMOVAL_FORGOT
+};
+void core_account_removed(struct worker *w, struct str bare);
+
+#endif

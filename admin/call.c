@@ -173,12 +173,13 @@ on_sql_done(void *arg, const struct sql_result *result)
     mem_free_p(q);
 }
 
-void
-call_sql(struct request *rq, struct str host, enum sql_op op,
+static void
+ask_sql(struct request *rq, struct str host, enum sql_which which, enum sql_op op,
         const struct sql_value *param, size_t n_params, call_sql_fn fn)
 {
     struct sql_question *q = mem_zalloc(sizeof *q);
     struct sql_call call = { .op = op,
+        .which = which,
         .host = host,
         .timeout_ms = rq->timeout_ms,
         .param = param,
@@ -191,6 +192,28 @@ call_sql(struct request *rq, struct str host, enum sql_op op,
     list_add(&rq->sql_questions, &q->of_request);
     if (sql_client_ask(rq->admin->sql, &call) < 0)
         on_sql_done(q, &(struct sql_result){ .status = SQL_UNAVAILABLE });
+}
+
+void
+call_sql(struct request *rq, struct str host, enum sql_op op,
+        const struct sql_value *param, size_t n_params, call_sql_fn fn)
+{
+    ask_sql(rq, host, SQL_WHICH_DEFAULT, op, param, n_params, fn);
+}
+
+void
+call_sql_module(struct request *rq, struct str host, const char *module, enum sql_op op,
+        const struct sql_value *param, size_t n_params, call_sql_fn fn)
+{
+    const struct conf_host *h = conf_host_find(rq->p->conf, host);
+    const struct conf_module *m = h ? conf_module_find(h, str_from(module)) : NULL;
+    struct str type = m ? conf_module_text(m, "db_type") : STR_NULL;
+
+    ask_sql(rq, host,
+            !type.n                    ? SQL_WHICH_DEFAULT
+            : str_eq(type, STR("sql")) ? SQL_WHICH_SQL
+                                       : SQL_WHICH_EMBEDDED,
+            op, param, n_params, fn);
 }
 
 void

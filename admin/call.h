@@ -33,6 +33,10 @@ typedef void (*call_sql_fn)(struct request *rq, const struct sql_result *result)
 void call_sql(struct request *rq, struct str host, enum sql_op op,
         const struct sql_value *param, size_t n_params, call_sql_fn fn);
 
+/* The same to the database that a module of the host uses (its db_type). */
+void call_sql_module(struct request *rq, struct str host, const char *module,
+        enum sql_op op, const struct sql_value *param, size_t n_params, call_sql_fn fn);
+
 /* An answer that says why not, as the result. */
 void call_failed(struct request *rq, enum ipc_status status, struct str text);
 

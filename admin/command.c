@@ -61,7 +61,7 @@ args_parse(struct command *c)
         assert(c->n_args <= COMMAND_ARGS_MAX);
         assert(part.n == 1 || (part.n == 2 && part.p[1] == '?'));
         *a = (struct command_arg){ name, part.p[0], part.n == 2 };
-        assert(strchr("siph", a->type));
+        assert(memchr("siplfh", a->type, 6));
         assert(a->optional || c->n_args_min == c->n_args - 1);
         c->n_args_min += !a->optional;
     }

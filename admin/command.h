@@ -27,7 +27,7 @@ enum command_id {
 
 struct command_arg {
     struct str name;
-    char type; /* s, i, p or h */
+    char type; /* s, i, p, l, f or h */
     bool optional;
 };
 
@@ -43,7 +43,7 @@ enum command_shape {
 
 struct command_field {
     struct str name;
-    char type; /* s, i, a; in tables d, c, b, u too */
+    char type; /* s, i, a, l; in tables d, c, b, u too */
 };
 
 struct command {

@@ -97,6 +97,10 @@ type_name(char type)
     case 'b':
     case 'u':
         return "number";
+    case 'l':
+        return "list";
+    case 'f':
+        return "file";
     default:
         return "string";
     }

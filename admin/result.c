@@ -54,10 +54,30 @@ text_cell(struct buf *out, struct str s)
     }
 }
 
+/* The elements of a list are separated by NULs. */
+static void
+list_cell(struct buf *out, struct str s, bool json, const char *between)
+{
+    struct str element;
+
+    for (size_t i = 0; s.n > 0 && str_cut(&s, '\0', &element); i++) {
+        if (i > 0)
+            buf_add_c(out, between);
+        if (json)
+            json_string(out, element);
+        else
+            text_cell(out, element);
+    }
+}
+
 static void
 json_cell(struct buf *out, char type, struct str s)
 {
-    if (type == 's' || type == 'a')
+    if (type == 'l') {
+        buf_add_char(out, '[');
+        list_cell(out, s, true, ", ");
+        buf_add_char(out, ']');
+    } else if (type == 's' || type == 'a')
         json_string(out, s);
     else if (s.n > 0)
         buf_add_str(out, s);
@@ -235,7 +255,11 @@ result_row(struct result *r, const struct str *cell)
         for (size_t i = 0; i < c->n_fields; i++) {
             if (i > 0)
                 buf_add_char(&r->out, '\t');
-            text_cell(&r->out, cell[i]);
+            if (c->field[i].type == 'l')
+                list_cell(&r->out, cell[i], false,
+                        c->since == 0 && command_is_replaced(c) ? ";" : ",");
+            else
+                text_cell(&r->out, cell[i]);
         }
         buf_add_char(&r->out, '\n');
     }

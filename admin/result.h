@@ -26,7 +26,8 @@ void result_fini(struct result *r);
 
 /*
  * One row (of a list, records, table), or the only one (scalar, record): n_fields cells
- * as text; times in seconds, c with decimals; sizes in bytes. Cells are copied.
+ * as text; times in seconds, c with decimals; sizes in bytes; lists with a NUL between
+ * their elements. Cells are copied.
  */
 void result_row(struct result *r, const struct str *cell);
 

@@ -24,7 +24,8 @@ enum {
     WAIT_S = 60,     /* started, stopped */
     GRACE_MS = 5000, /* beyond what the admin process itself allows others */
     POLL_MS = 100,
-    PASSWORD_MAX = 1024
+    PASSWORD_MAX = 1024,
+    FILE_MAX = 100 * 1024 /* it has to fit into a request */
 };
 
 enum {
@@ -213,6 +214,37 @@ read_password(bool is_new, char ret[PASSWORD_MAX])
     return same;
 }
 
+/* Of a file only the content goes to the service, which cannot read files. */
+static bool
+read_file(const char *name, struct str *ret)
+{
+    static struct buf content;
+    char *at = buf_reserve(&content, FILE_MAX + 1);
+    FILE *f = fopen(name, "r");
+    size_t n = f ? fread(at, 1, FILE_MAX + 1, f) : 0;
+    bool ok = f && !ferror(f);
+
+    if (!ok)
+        fprintf(stderr, "Error: cannot read %s: %s\n", name, strerror(errno));
+    else if (n > FILE_MAX)
+        fprintf(stderr, "Error: %s has more than %d bytes\n", name, FILE_MAX);
+    if (f)
+        fclose(f);
+    buf_added(&content, n <= FILE_MAX ? n : 0);
+    *ret = buf_str(&content);
+    return ok && n <= FILE_MAX;
+}
+
+static bool
+read_files(const struct command *c, struct control_request *rq)
+{
+    for (size_t i = 1; c && i < rq->n_args && i <= c->n_args; i++) {
+        if (c->arg[i - 1].type == 'f' && !read_file(rq->arg[i].p, &rq->arg[i]))
+            return false;
+    }
+    return true;
+}
+
 static int
 run_at_server(const struct options *opt, struct control_request *rq)
 {
@@ -376,6 +408,8 @@ main(int argc, char **argv)
     c = command_find(rq.arg[0], opt.api_version);
     if (c && c->at_client)
         return run_here(&opt, c, &rq);
+    if (!read_files(c, &rq)) /* before we leave the folder that names are meant in */
+        return EXIT_ERROR;
     r = enter(&opt);
     return r < 0 ? explain(&opt, r) : run_at_server(&opt, &rq);
 }

@@ -365,7 +365,8 @@ adopt(struct worker *w, struct account *a)
     for (size_t i = 0; i < n; i++) {
         struct conn *c = conn_find(w, snap->entry[i].conn);
 
-        if (!c || c->state != STREAM_OPEN || live_of(w, c)->account)
+        if (!c || (c->state != STREAM_OPEN && c->state != STREAM_DETACHED) ||
+                live_of(w, c)->account)
             continue;
         a->refs++;
         join(w, a, c);

@@ -161,6 +161,10 @@ stream_fail(struct worker *w, struct conn *c, enum stream_error e, const char *t
     if (c->state == STREAM_CLOSING || c->state == STREAM_CLOSED ||
             c->state == STREAM_MOVED)
         return;
+    if (sm_is_coming(c)) { /* what has been given away is nowhere else any more */
+        conn_close(w, c, text ? text : stream_error_name(e));
+        return;
+    }
     if (c->state == STREAM_DETACHED) {
         conn_forget(w, c);
         return;

@@ -432,13 +432,15 @@ conn_close(struct worker *w, struct conn *c, const char *why)
 {
     if (c->state == STREAM_CLOSED || c->state == STREAM_FREE)
         return;
+    if (c->state == STREAM_DETACHED && sm_is_coming(c))
+        return;
     if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
         conn_forget(w, c);
         return;
     }
     log_debug(conn_ctx(w, c), "connection closed: %s", why);
     worker_begin(w, c);
-    if (sm_can_wait(c) && !w->stopping) {
+    if ((sm_can_wait(c) && !w->stopping) || sm_is_coming(c)) {
         sm_detach(w, c);
     } else {
         session_end(w, c);

@@ -288,7 +288,7 @@ recover_end(struct worker *w)
         } else if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
             live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
             kept++;
-        } else if (live_of(w, c)->fd < 0 && sm_can_wait(c)) {
+        } else if (live_of(w, c)->fd < 0 && (sm_can_wait(c) || sm_is_coming(c))) {
             conn_close(w, c, "its socket was lost with the worker process");
             lost++;
         } else if (live_of(w, c)->fd < 0 && !(live_of(w, c)->flags & LIVE_DEAD)) {

@@ -303,7 +303,7 @@ tick_detached(struct worker *w, struct conn *c)
 {
     bool over = clock_wall_us() >= c->sm->until_us;
 
-    if (c->state == STREAM_DETACHED && !over && !is_full(w, c))
+    if (c->state == STREAM_DETACHED && !over && (sm_is_coming(c) || !is_full(w, c)))
         return;
     if (c->state == STREAM_MOVED && !over)
         return;
@@ -334,10 +334,19 @@ sm_can_wait(const struct conn *c)
            c->flags & CONN_BOUND && !(c->flags & CONN_SESSION_ENDED);
 }
 
+bool
+sm_is_coming(const struct conn *c)
+{
+    return c->sm && !(c->flags & CONN_BOUND) &&
+           (c->state == STREAM_SM_WAIT || c->state == STREAM_DETACHED);
+}
+
 void
 sm_detach(struct worker *w, struct conn *c)
 {
     stream_enter(w, c, STREAM_DETACHED);
+    if (!(c->flags & CONN_BOUND))
+        return; /* it waits from the time on at which all of it is here */
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);
     SET(w, c->route_flags, c->route_flags | ROUTE_DETACHED);
     session_flags_changed(w, c);

@@ -36,6 +36,9 @@ void sm_tick(struct worker *w, struct conn *c);
 /* May the session wait for its client, should the connection end now? */
 bool sm_can_wait(const struct conn *c);
 
+/* Has a part of a session come already for the connection, and the rest is under way? */
+bool sm_is_coming(const struct conn *c);
+
 /*
  * The connection is lost, its session waits. Called by conn_close(), which sees to the
  * socket; conn_reap() frees the buffers.

@@ -191,6 +191,7 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
         .max_s = m->max_s };
     memcpy(sm->token, m->token.p, SM_TOKEN);
     sm->moved_to = m->old; /* while it comes in: whose frames these are */
+    sm->until_us = clock_wall_us() + ((uint64_t)m->max_s + MOVED_S) * 1000000;
     SET(w, c->sm, sm);
     SET(w, c->route_flags,
             (uint16_t)(m->route_flags & ~(ROUTE_DETACHED | ROUTE_CSI_INACTIVE)));
@@ -260,6 +261,8 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
         return;
     SET(w, c->flags, c->flags | CONN_BOUND);
     SET(w, c->since_us, clock_wall_us());
+    if (c->state == STREAM_DETACHED)
+        SET(w, c->route_flags, c->route_flags | ROUTE_DETACHED);
     proc_count(w->proc, COUNTER_SESSIONS, 1);
     account_join(w, c);
     session_rebind(w, c);
@@ -272,6 +275,8 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
         SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);
     }
     SET(w, c->sm->moved_to, 0);
+    if (c->state == STREAM_DETACHED && w->stopping)
+        conn_forget(w, c);
 }
 
 /* --- The worker that has the session --- */

@@ -593,7 +593,8 @@ jobs_on_route(struct worker *w, struct conn *c)
         struct job_live *l = list_entry(node, struct job_live, waiting);
 
         if (l->slot->conn == conn &&
-                (int32_t)(c->presence_done - l->slot->route_serial) >= 0)
+                (c->flags & CONN_SESSION_ENDED ||
+                        (int32_t)(c->presence_done - l->slot->route_serial) >= 0))
             make_ready(w, l);
     }
 }
@@ -750,7 +751,8 @@ job_route(struct job *j, unsigned step)
     struct slot_job *s = job_goes_on(j, step, JOB_WAIT_ROUTE);
     struct conn *c = conn_find(j->w, j->conn);
 
-    if (!c || c->presence_done == c->presence_serial) {
+    if (!c || c->flags & CONN_SESSION_ENDED ||
+            c->presence_done == c->presence_serial) {
         make_ready(j->w, s->live);
         return;
     }
@@ -765,7 +767,8 @@ job_output(struct job *j, unsigned step)
     struct slot_job *s = job_goes_on(j, step, JOB_WAIT_OUTPUT);
     struct conn *c = conn_find(j->w, j->conn);
 
-    if (!c || session_backlog(c) <= OUTPUT_LOW) {
+    /* What still waits for a connection that is lost goes with it. */
+    if (!c || c->state != STREAM_OPEN || session_backlog(c) <= OUTPUT_LOW) {
         make_ready(j->w, s->live);
         return;
     }

@@ -12,6 +12,7 @@
 #include "worker/account.h"
 #include "worker/deliver.h"
 #include "worker/forged.h"
+#include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -339,6 +340,7 @@ session_end(struct worker *w, struct conn *c)
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
     SET(w, c->flags, c->flags | CONN_SESSION_ENDED);
+    jobs_on_route(w, c);
     e.account = session_account(w, c);
     if (e.host)
         hook_run(w, HOOK_SESSION_CLOSE, &e);

@@ -19,6 +19,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -361,6 +362,9 @@ moved(struct worker *w, struct conn *c)
 {
     SET(w, c->flags, c->flags | CONN_SESSION_ENDED);
     stream_enter(w, c, STREAM_MOVED);
+    jobs_on_route(w, c);
+    if (live_of(w, c)->flags & LIVE_JOB_WAITS)
+        jobs_on_output(w, c);
     sm_drop_all(w, c);
     account_leave(w, c);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);

@@ -17,6 +17,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/sm.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/traits.h"
@@ -26,11 +27,12 @@ enum {
     HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
 };
 
-/* With its client, or waiting for it; not at its end. */
+/* With its client, or waiting for it; not at its end, nor about to be ended. */
 static bool
 session_is_on(const struct conn *c)
 {
-    return (c->state == STREAM_OPEN || c->state == STREAM_DETACHED) &&
+    return (c->state == STREAM_OPEN ||
+                   (c->state == STREAM_DETACHED && !sm_is_overfull(c))) &&
            !(c->flags & CONN_SESSION_ENDED);
 }
 

@@ -267,14 +267,20 @@ sm_ask(struct worker *w, struct conn *c)
         ask_now(w, c);
 }
 
+bool
+sm_is_overfull(const struct conn *c)
+{
+    return c->sm && c->sm->bytes > SM_BYTES_MAX;
+}
+
 /* The queue may not grow for ever: a client that reads but never acknowledges. */
 static bool
 is_full(const struct worker *w, const struct conn *c)
 {
     struct sm_policy policy;
 
-    return sm_policy_of(live_of(w, c)->host, &policy) &&
-           c->sm->n > policy.max_ack_queue;
+    return sm_is_overfull(c) || (sm_policy_of(live_of(w, c)->host, &policy) &&
+                                        c->sm->n > policy.max_ack_queue);
 }
 
 static void

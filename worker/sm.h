@@ -36,6 +36,15 @@ void sm_tick(struct worker *w, struct conn *c);
 /* May the session wait for its client, should the connection end now? */
 bool sm_can_wait(const struct conn *c);
 
+/*
+ * Does so much wait to be acknowledged that the session cannot go on? By bytes only, as
+ * stanzas may have any size: more would have to be cut when it goes out again.
+ */
+enum {
+    SM_BYTES_MAX = 15 << 20 /* what waits, and one more stanza, fit the outbox */
+};
+bool sm_is_overfull(const struct conn *c);
+
 /* Has a part of a session come already for the connection, and the rest is under way? */
 bool sm_is_coming(const struct conn *c);
 

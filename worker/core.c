@@ -46,7 +46,7 @@ core_to_home(struct worker *w, const struct stanza *s, struct str bare)
         .traits = s->traits,
         .kind = (uint8_t)s->kind,
         .type = s->type,
-        .hops = s->hops == DELIVER_ONCE ? 0 : s->hops,
+        .hops = s->hops >= DELIVER_FIRST ? 0 : s->hops,
         .flags = s->flags };
     struct home_call call = { .module = &core_module,
         .step = STEP_INBOUND,

@@ -211,7 +211,7 @@ to_entries(struct delivery *d, int least_priority, bool highest_only)
     for (size_t i = 0; i < snap->n; i++)
         fit += snap->entry[i].available && snap->entry[i].priority >= highest;
     if (fit > 1)
-        copy.hops = DELIVER_ONCE;
+        copy.hops = d->s->kind == STANZA_MESSAGE ? DELIVER_FIRST : DELIVER_ONCE;
     for (size_t i = 0; i < snap->n; i++) {
         const struct route_entry *e = &snap->entry[i];
 
@@ -219,6 +219,8 @@ to_entries(struct delivery *d, int least_priority, bool highest_only)
                 deliver_to_conn(d->w, e->conn, &copy)) {
             note_got(d, i);
             sent++;
+            if (fit > 1)
+                copy.hops = DELIVER_ONCE;
         }
     }
     return sent;
@@ -516,12 +518,30 @@ deliver_at_home(struct worker *w, struct stanza *s, struct job *job)
     delivery_run(w, s, job);
 }
 
+/* Is another resource there that got its copy of the message, as far as we know? */
+static bool
+others_have_it(struct worker *w, const struct stanza *s, uint64_t gone)
+{
+    deliver_lookup(w, jid_bare_text(&w->scratch, &s->to), 0);
+    for (size_t i = 0; i < w->snapshot->n; i++) {
+        const struct route_entry *e = &w->snapshot->entry[i];
+
+        if (e->conn != gone && e->available && e->priority >= 0 &&
+                !is_stale(w, e->conn))
+            return true;
+    }
+    return false;
+}
+
 /* The session meant has gone meanwhile. */
 static void
-look_again(struct worker *w, struct stanza *s)
+look_again(struct worker *w, struct stanza *s, uint64_t gone)
 {
-    if (s->hops == DELIVER_ONCE)
+    if (s->hops == DELIVER_ONCE ||
+            (s->hops == DELIVER_FIRST && others_have_it(w, s, gone)))
         return;
+    if (s->hops == DELIVER_FIRST)
+        s->hops = 0;
     if (s->hops++ < HOPS_MAX)
         deliver(w, s);
     else if (s->kind != STANZA_PRESENCE)
@@ -545,7 +565,7 @@ deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
     worker_begin(w, conn_find(w, m->conn));
     if (conn_id_slot(m->conn) != w->proc->slot || !deliver_to_conn(w, m->conn, &s)) {
         proc_count(w->proc, COUNTER_STALE_ROUTES, 1);
-        look_again(w, &s);
+        look_again(w, &s, m->conn);
     }
     worker_commit(w);
 }

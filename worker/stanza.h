@@ -13,7 +13,9 @@
  * the tree is there in the worker that parsed it.
  */
 enum {
-    DELIVER_ONCE = 255 /* one copy of several: not looked up again, or others get two */
+    DELIVER_FIRST = 254, /* of several copies that which is looked up again, if nobody
+                            else is there */
+    DELIVER_ONCE = 255   /* the others: not looked up again, or somebody gets two */
 };
 
 enum stanza_flag {
@@ -26,7 +28,7 @@ enum stanza_flag {
 struct stanza {
     enum stanza_kind kind;
     uint8_t type;    /* message_type, presence_type or iq_type */
-    uint8_t hops;    /* how often it was looked up again; or DELIVER_ONCE */
+    uint8_t hops;    /* how often it was looked up again; or DELIVER_… */
     uint8_t flags;   /* enum stanza_flag */
     uint64_t traits; /* of a message: xmpp/traits.h */
     uint64_t conn;   /* the session it comes from; 0: none */

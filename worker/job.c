@@ -491,6 +491,17 @@ account_gives_up(struct worker *w, struct slot_job *s)
     arena_fini(&arena);
 }
 
+/*
+ * Whoever waits for an answer is told that there is none. Presence is not given up: who
+ * has not heard that somebody is away believes the contrary for ever.
+ */
+static bool
+may_give_up(const struct slot_job *s)
+{
+    return s->stanza_n > 0 &&
+           !str_starts(slot_job_text(s, TEXT_STANZA), STR("<presence"));
+}
+
 /* The account first, if the step wants it. */
 static bool
 has_account(struct worker *w, struct slot_job *s)
@@ -516,8 +527,8 @@ has_account(struct worker *w, struct slot_job *s)
         return false;
     case ACCOUNT_FAILED:
         account_unref(w, &l->account);
-        if (s->stanza_n > 0 && ++s->tries > ACCOUNT_TRIES)
-            account_gives_up(w, s); /* whoever sent it is told so */
+        if (may_give_up(s) && ++s->tries > ACCOUNT_TRIES)
+            account_gives_up(w, s);
         else
             loop_timer_set(w->loop, &l->timer, RETRY_FIRST_MS);
         return false;

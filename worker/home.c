@@ -90,6 +90,41 @@ session_call(struct worker *w, const struct home_call *call)
         call_worker(w, slot, true, call);
 }
 
+/*
+ * The worker of whoever has sent it knows its own jobs only. Requests and messages are
+ * answered; what nobody would be told of, presence above all, goes on.
+ */
+static bool
+is_refused(struct worker *w, const struct ipc_home *m, const struct job_start *start)
+{
+    struct stanza s = { .conn = m->conn, .from = start->from, .to = start->to };
+    enum iq_type type;
+
+    if (m->at_session || !m->stanza.n)
+        return false;
+    s.el = stanza_parse(w, &w->scratch, m->stanza);
+    if (!s.el)
+        return false;
+    s.kind = stanza_kind(s.el);
+    s.bytes = m->stanza;
+    switch (s.kind) {
+    case STANZA_MESSAGE:
+        s.type = (uint8_t)message_type(s.el);
+        s.conn = 0;
+        break;
+    case STANZA_IQ:
+        if (iq_type(s.el, &type) < 0)
+            return false;
+        s.type = (uint8_t)type;
+        break;
+    case STANZA_PRESENCE:
+    case STANZA_OTHER:
+        return false;
+    }
+    deliver_error(w, &s, STANZA_ERROR_RESOURCE_CONSTRAINT, "too much is waiting");
+    return true;
+}
+
 void
 home_on_frame(struct worker *w, const struct ipc_home *m)
 {
@@ -105,6 +140,8 @@ home_on_frame(struct worker *w, const struct ipc_home *m)
     }
     jid_parse(&w->scratch, m->from, &start.from);
     jid_parse(&w->scratch, m->to, &start.to);
+    if (jobs_are_many(w) && is_refused(w, m, &start))
+        return;
     begin_here(w, hm->module, m->step, m->bare, m->at_session, &start);
 }
 

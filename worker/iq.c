@@ -12,6 +12,7 @@
 
 #include <stdio.h>
 
+#include "base/clock.h"
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
@@ -190,6 +191,8 @@ session_ask(struct worker *w, const struct module *m, struct conn *c, struct xml
     if (w->n_asked >= ASKED_MAX)
         return;
     a = mem_zalloc(sizeof *a + data.n);
+    if (w->ask_number == 0) /* no answer to a predecessor may be taken for one to us */
+        w->ask_number = clock_wall_us();
     snprintf(a->id, sizeof a->id, "ask-%llx", (unsigned long long)++w->ask_number);
     a->conn = conn_id(w, c);
     a->until_s = w->now_s + timeout_ms / 1000 + 1;
@@ -244,6 +247,8 @@ iq_on_response(struct worker *w, struct conn *c, struct xml_el *el)
     struct str id = xml_attr(el, "id");
     uint64_t conn = conn_id(w, c);
 
+    if (!str_starts(id, STR("ask-")))
+        return;
     list_for(node, &w->asked)
     {
         struct asked *a = list_entry(node, struct asked, node);

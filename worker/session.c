@@ -375,6 +375,8 @@ session_resync(struct worker *w, struct conn *c)
         bind.presence = session_presence(c);
     if (!(c->flags & CONN_BOUND) || c->flags & CONN_SESSION_ENDED)
         return;
+    if (session_account(w, c))
+        SET(w, c->account_flags, account_route_flags(session_account(w, c)));
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_BIND, &bind);
 }
 

@@ -184,6 +184,9 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
         return;
     }
     conn_set_jid(w, c, &jid);
+    live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
+    if (!live_of(w, c)->host) /* a reload has taken it away: it ends with its time */
+        live_of(w, c)->host = w->proc->conf->hosts;
     sm = slot_alloc(w, sizeof *sm);
     *sm = (struct sm){ .in = m->in,
         .acked = m->acked,
@@ -196,6 +199,7 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     SET(w, c->sm, sm);
     SET(w, c->route_flags,
             (uint16_t)(m->route_flags & ~(ROUTE_DETACHED | ROUTE_CSI_INACTIVE)));
+    SET(w, c->account_flags, m->account_flags); /* in force until it is loaded here */
     SET(w, c->priority, m->priority);
     SET(w, c->told_available, m->told_available != 0);
     SET(w, c->told_priority, m->told_priority);
@@ -313,6 +317,7 @@ give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *
         .max_s = c->sm->max_s,
         .flags = (uint16_t)c->flags,
         .route_flags = c->route_flags,
+        .account_flags = c->account_flags,
         .priority = c->priority,
         .told_available = c->told_available,
         .told_priority = c->told_priority,

@@ -312,6 +312,7 @@ roster_change_begin(struct job *j, struct roster_change *ch)
     const struct roster *r = account_part(j->account, &module);
     char epoch[ROSTER_EPOCH + 1];
     struct buf version = { 0 };
+    bool others;
 
     memcpy(epoch, r->epoch, sizeof epoch);
     ch->epoch = str_from(epoch);
@@ -330,11 +331,15 @@ roster_change_begin(struct job *j, struct roster_change *ch)
     }
     roster_version_store(&version, epoch, ch->n, hash_after(j, ch));
     keep(j, ch);
+    /* Somebody else has changed it: workers that read it before must read it again. */
+    others = !r->known && ch->tries == 0 && account_contacts(j->account)->count > 0;
     if (ch->flags & ROSTER_GONE)
         del(j, ch, buf_str(&version));
     else
         put(j, ch, buf_str(&version));
     buf_fini(&version);
+    if (others)
+        account_reread(j->w, account_bare(j->account));
 }
 
 /* --- The database's answer --- */

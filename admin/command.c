@@ -31,11 +31,14 @@ static struct command commands[COMMANDS] = {
 };
 
 static const struct argument {
+    const char *tag; /* NULL: of all commands that have no row of their own */
     const char *name, *example, *sentence;
 } arguments[] = {
-#define ARGUMENT(name, example, sentence) { #name, example, sentence },
+#define ARGUMENT(name, example, sentence)         { NULL, #name, example, sentence },
+#define ARGUMENT_OF(tag, name, example, sentence) { #tag, #name, example, sentence },
 #include "admin/arguments.def"
 #undef ARGUMENT
+#undef ARGUMENT_OF
 };
 
 /* "name:type": takes the name off, what is left is the type. */
@@ -197,26 +200,35 @@ command_nearest(struct str name)
 }
 
 static const struct argument *
-argument_find(struct str name)
+argument_find(const struct command *c, struct str name)
 {
-    for (size_t i = 0; i < ARRAY_LEN(arguments); i++)
-        if (str_eq_c(name, arguments[i].name))
-            return &arguments[i];
-    return NULL;
+    const struct argument *found = NULL;
+
+    for (size_t i = 0; i < ARRAY_LEN(arguments); i++) {
+        const struct argument *a = &arguments[i];
+
+        if (!str_eq_c(name, a->name))
+            continue;
+        if (a->tag && command_has_tag(c, str_from(a->tag)))
+            return a;
+        if (!a->tag)
+            found = a;
+    }
+    return found;
 }
 
 const char *
-argument_sentence(struct str name)
+argument_sentence(const struct command *c, struct str name)
 {
-    const struct argument *a = argument_find(name);
+    const struct argument *a = argument_find(c, name);
 
     return a ? a->sentence : NULL;
 }
 
 const char *
-argument_example(struct str name)
+argument_example(const struct command *c, struct str name)
 {
-    const struct argument *a = argument_find(name);
+    const struct argument *a = argument_find(c, name);
 
     return a ? a->example : NULL;
 }

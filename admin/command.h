@@ -71,8 +71,9 @@ bool command_is_replaced(const struct command *c);
 /* The name closest to this one. */
 const char *command_nearest(struct str name);
 
-const char *argument_sentence(struct str name); /* NULL: not in arguments.def */
-const char *argument_example(struct str name);
+/* What an argument of this command means; NULL: it is not in arguments.def. */
+const char *argument_sentence(const struct command *c, struct str name);
+const char *argument_example(const struct command *c, struct str name);
 
 /*
  * Do the arguments fit? 0; or -EINVAL with the text of the error, without "Error: ", in

@@ -117,12 +117,12 @@ help_command(struct buf *out, const struct command *c)
 
         buf_addf(out, "%s%.*s::%s%s : %s\n", i ? "             " : " ", STR_ARG(name),
                 type_name(c->arg[i].type), c->arg[i].optional ? ", optional" : "",
-                argument_sentence(name));
+                argument_sentence(c, name));
     }
     buf_addf(out, "%s\n  Result: %s\n\n  Example: stanzactl %s", c->n_args ? "" : "\n",
             c->result_spec, c->name);
     for (size_t i = 0; i < c->n_args_min; i++)
-        buf_addf(out, " %s", argument_example(c->arg[i].name));
+        buf_addf(out, " %s", argument_example(c, c->arg[i].name));
     buf_add_c(out, "\n\n  Tags:");
     while (str_cut(&tags, ',', &tag))
         buf_addf(out, " %.*s", STR_ARG(tag));

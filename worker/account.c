@@ -31,7 +31,8 @@ struct load {
     struct worker *w;
     struct account *a;
     uint8_t which;
-    bool existence;
+    enum sql_op op;
+    uint32_t module; /* whose own it is; 0: SQL_ACCOUNT_GET, SQL_USER_EXISTS */
 };
 
 unsigned
@@ -262,9 +263,19 @@ take_rows(struct worker *w, struct account *a, unsigned which,
     for (size_t i = 0; i < run->n_modules; i++) {
         const struct host_module *hm = &run->module[i];
 
-        if (hm->module->part && hm->which == which)
+        if (hm->module->part && hm->module->part->load && hm->which == which)
             a->part[hm->part] = hm->module->part->load(a, hm->config, rows);
     }
+}
+
+static void
+take_own(struct worker *w, struct account *a, uint32_t module,
+        const struct sql_result *rows)
+{
+    const struct host_module *hm = host_module_by_hash(w, a->host, module);
+
+    if (hm && hm->module->part && hm->module->part->take)
+        a->part[hm->part] = hm->module->part->take(w, a, hm->config, rows);
 }
 
 static void
@@ -273,18 +284,19 @@ on_rows(void *arg, const struct sql_result *result)
     struct load *load = arg;
     struct worker *w = load->w;
     struct account *a = load->a;
-    bool existence = load->existence;
-    unsigned which = load->which;
+    struct load what = *load;
 
     mem_free_p(load);
     if (w->finishing)
         return;
     a->n_asked--;
     if (a->state == ACCOUNT_LOADING && result->status == SQL_OK && a->refs > 0) {
-        if (existence)
+        if (what.module)
+            take_own(w, a, what.module, result);
+        else if (what.op == SQL_USER_EXISTS)
             a->exists = a->exists || result->n_rows > 0;
         else
-            take_rows(w, a, which, result);
+            take_rows(w, a, what.which, result);
     } else if (a->state == ACCOUNT_LOADING) {
         a->state = ACCOUNT_FAILED;
     }
@@ -293,7 +305,8 @@ on_rows(void *arg, const struct sql_result *result)
 }
 
 static void
-ask(struct worker *w, struct account *a, enum sql_op op, unsigned which)
+ask(struct worker *w, struct account *a, enum sql_op op, unsigned which,
+        uint32_t module)
 {
     struct load *load = mem_zalloc(sizeof *load);
     struct sql_value user = sql_text(a->local);
@@ -305,7 +318,7 @@ ask(struct worker *w, struct account *a, enum sql_op op, unsigned which)
         .done = on_rows,
         .arg = load };
 
-    *load = (struct load){ w, a, (uint8_t)which, op == SQL_USER_EXISTS };
+    *load = (struct load){ w, a, (uint8_t)which, op, module };
     if (sql_client_ask(w->sql, &call) < 0) {
         mem_free_p(load);
         a->state = ACCOUNT_FAILED;
@@ -328,15 +341,18 @@ load(struct worker *w, struct account *a, bool existence)
     for (size_t i = 0; i < run->n_modules; i++) {
         const struct host_module *hm = &run->module[i];
 
-        if (!hm->module->part || asked & 1u << hm->which)
+        if (hm->module->part && hm->module->part->take)
+            ask(w, a, hm->module->part->op, hm->which, hm->hash);
+        if (!hm->module->part || !hm->module->part->load || asked & 1u << hm->which)
             continue;
         asked |= 1u << hm->which;
-        ask(w, a, SQL_ACCOUNT_GET, hm->which);
+        ask(w, a, SQL_ACCOUNT_GET, hm->which, 0);
     }
     for (size_t i = 0; existence && i < a->host->n_auth_methods; i++)
         ask(w, a, SQL_USER_EXISTS,
                 a->host->auth_method[i] == CONF_AUTH_SQL ? SQL_WHICH_SQL
-                                                         : SQL_WHICH_EMBEDDED);
+                                                         : SQL_WHICH_EMBEDDED,
+                0);
     if (a->n_asked == 0 && a->state == ACCOUNT_LOADING) {
         a->state = ACCOUNT_READY;
         worker_begin(w, NULL);

@@ -66,6 +66,11 @@ enum hook {
      * server or another domain). DONE: it is answered or dropped.
      */
     HOOK_USER_SEND,
+    /*
+     * A session's broadcast presence, available or not, before it is kept: c, account,
+     * s (with el, which may be changed; type).
+     */
+    HOOK_PRESENCE_OUT,
     /* A message of a session was routed on: c, account, s (el and bytes). */
     HOOK_USER_SENT,
     /*
@@ -121,6 +126,8 @@ enum hook {
     /* A roster item was changed: at home, account, contact (new) or contact->jid only.
      */
     HOOK_ROSTER_CHANGED,
+    /* The vCard of an account was stored: at home, account, el. */
+    HOOK_VCARD_SET,
     /* An account is removed: at home, account (loaded); before its rows go. */
     HOOK_USER_REMOVED,
     /*
@@ -236,6 +243,10 @@ struct module_node_iq {
 struct module_part {
     void *(*load)(struct account *a, void *config, const struct sql_result *rows);
     void (*free)(void *part);
+    /* In place of load: what gets the rows of an operation of the part's own. */
+    void *(*take)(struct worker *w, struct account *a, void *config,
+            const struct sql_result *rows);
+    enum sql_op op; /* its only parameter is the user */
 };
 
 /* --- Commands of administrators that need the module --- */
@@ -262,8 +273,9 @@ struct module_service {
 
 struct module {
     uint32_t abi;
-    const char *name; /* "mod_ping" */
-    const char *doc;  /* one sentence */
+    const char *name;  /* "mod_ping" */
+    const char *doc;   /* one sentence */
+    const char *db_of; /* the module whose database is this one's, too; NULL: its own */
 
     const char *const *features;         /* of the server (XEP-0030), NULL-terminated */
     const char *const *account_features; /* of its accounts */
@@ -348,6 +360,9 @@ size_t session_held(const struct conn *c, size_t *ret_bytes);
  */
 void session_release(struct worker *w, struct conn *c,
         bool (*fits)(struct str key, const void *arg), const void *arg);
+
+/* Broadcasts this presence (without `to`) in place of what the session said last. */
+void session_say(struct worker *w, struct conn *c, struct xml_el *presence);
 
 /* Bytes that the client has not taken yet, as far as this worker knows. */
 size_t session_backlog(const struct conn *c);
@@ -520,6 +535,9 @@ size_t module_domains(struct arena *arena, const struct conf_host *host,
 /* Features of the server or of its accounts, by all modules of the host. */
 void module_features(struct worker *w, const struct conf_host *host, bool account,
         void (*each)(void *arg, const char *feature), void *arg);
+
+/* What the option `vcard` of a service says (XEP-0054); NULL: nothing. */
+struct xml_el *module_vcard(struct arena *arena, const struct conf_module *options);
 
 /* The domains of the host's services, sorted: how many; the array is in the arena. */
 size_t module_services(struct worker *w, const struct conf_host *host,

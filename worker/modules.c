@@ -259,6 +259,9 @@ run_module(
         .hash = o->hash,
         .part = o->part,
         .which = db_of(run->host, options) };
+    if (o->module->db_of)
+        hm->which = db_of(
+                run->host, conf_module_find(run->host, str_from(o->module->db_of)));
     if (o->module->configure)
         hm->config = o->module->configure(run->host, options);
     if (o->part >= 0)

@@ -12,6 +12,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/presence.h"
 #include "worker/session.h"
 #include "xmpp/traits.h"
 
@@ -329,6 +330,14 @@ size_t
 session_backlog(const struct conn *c)
 {
     return (size_t)c->out.bytes + c->wire.bytes;
+}
+
+void
+session_say(struct worker *w, struct conn *c, struct xml_el *presence)
+{
+    worker_begin(w, c);
+    presence_broadcast(w, c, presence);
+    worker_commit(w);
 }
 
 void

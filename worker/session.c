@@ -248,6 +248,20 @@ stanza_send(struct worker *w, struct conn *c, struct stanza *s)
     }
 }
 
+/* The session's own, to everybody who may see it. */
+static void
+presence_send(struct worker *w, struct conn *c, struct stanza *s)
+{
+    struct event e = { .w = w,
+        .host = live_of(w, c)->host,
+        .c = c,
+        .account = session_account(w, c),
+        .s = s };
+
+    hook_run(w, HOOK_PRESENCE_OUT, &e);
+    presence_broadcast(w, c, s->el);
+}
+
 static void
 stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
         enum stanza_kind kind, uint8_t type)
@@ -259,7 +273,7 @@ stanza_dispatch(struct worker *w, struct conn *c, struct xml_el *el,
 
     if (!text.p && kind == STANZA_PRESENCE) {
         if (type == PRESENCE_AVAILABLE || type == PRESENCE_UNAVAILABLE)
-            presence_broadcast(w, c, el);
+            presence_send(w, c, &s);
         else
             session_bounce(w, c, el, STANZA_ERROR_BAD_REQUEST);
         return;

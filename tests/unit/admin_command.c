@@ -119,8 +119,8 @@ every_row_is_explained(void **state)
 
         print_message("case: %s\n", c->name);
         for (size_t k = 0; k < c->n_args; k++) {
-            assert_non_null(argument_sentence(c->arg[k].name));
-            assert_non_null(argument_example(c->arg[k].name));
+            assert_non_null(argument_sentence(c, c->arg[k].name));
+            assert_non_null(argument_example(c, c->arg[k].name));
         }
         help_command(&text, c);
         assert_non_null(strstr(buf_c(&text), c->sentence));

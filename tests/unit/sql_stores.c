@@ -102,15 +102,45 @@ spool_deleted(struct base *b)
 }
 
 static enum sql_status
-vcard_set(struct base *b, const char *user, const char *fn, const char *lfn,
-        const char *email)
+vcard_set_text(struct base *b, const char *user, const char *text, const char *fn,
+        const char *lfn, const char *email)
 {
     struct answer a;
 
-    base_ask(b, &a, SQL_VCARD_SET, "ttttttttttttttttttttttttt", user, "<vCard/>", user,
-            fn, lfn, "Family", "family", "Given", "given", "", "", "", "", "", "", "It",
+    base_ask(b, &a, SQL_VCARD_SET, "ttttttttttttttttttttttttt", user, text, user, fn,
+            lfn, "Family", "family", "Given", "given", "", "", "", "", "", "", "It",
             "it", "", "", email, email, "", "", "", "");
     return a.status;
+}
+
+static enum sql_status
+vcard_set(struct base *b, const char *user, const char *fn, const char *lfn,
+        const char *email)
+{
+    return vcard_set_text(b, user, "<vCard/>", fn, lfn, email);
+}
+
+static void
+photo(struct base *b)
+{
+    static const struct {
+        const char *text, *photo;
+    } cases[] = {
+        { "<vCard/>", "" },
+        { "<vCard><PHOTO/></vCard>", "" },
+        { "<vCard></PHOTO><PHOTO>x</vCard>", "" },
+        { "<vCard><FN>\xc3\xa9&lt;PHOTO></FN><PHOTO><BINVAL>eHg=</BINVAL></PHOTO><N/></"
+          "vCard>",
+                "<PHOTO><BINVAL>eHg=</BINVAL></PHOTO>" },
+    };
+
+    base_expect(b, SQL_OK, "", SQL_VCARD_PHOTO, "t", "nobody");
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        print_message("case: %s\n", cases[i].text);
+        assert_int_equal(vcard_set_text(b, "photo", cases[i].text, "", "", ""), SQL_OK);
+        base_expect(b, SQL_OK, cases[i].photo, SQL_VCARD_PHOTO, "t", "photo");
+    }
+    base_expect(b, SQL_OK, "", SQL_VCARD_DEL, "t", "photo");
 }
 
 /* Eleven patterns that let everything through but for two columns. */
@@ -139,6 +169,7 @@ vcard(struct base *b)
     base_expect(b, SQL_OK, "", SQL_VCARD_GET, "t", "juliet");
     SEARCH(b, FOUND("romeo", "100 Romeo", "r@x"), "", "", "", 9);
 #undef FOUND
+    photo(b);
 }
 
 static void

@@ -383,6 +383,69 @@ def test_a_router_that_is_killed_hears_of_it(make_server):
     assert body(next_stanza(again)) == "1"
 
 
+def half_of_it_comes(giver, taker):
+    """A worker gives a session away in more frames than a mailbox takes, and stops in between."""
+    def stands_still():
+        with open(f"/proc/{giver}/stat") as stat:
+            now = stat.read().rpartition(")")[2].split()
+        seen.append((now[0], now[11], now[12]))
+        return len(seen) > 10 and len(set(seen[-10:])) == 1 and now[0] == "S"
+    seen = []
+    os.kill(taker, signal.SIGSTOP)
+    os.kill(giver, signal.SIGCONT)
+    wait.until(stands_still, "a full mailbox")
+    os.kill(giver, signal.SIGSTOP)
+    os.kill(taker, signal.SIGCONT)
+
+
+@pytest.mark.parametrize("ends", ["before", "in between"])
+def test_the_connection_ends_while_the_session_comes(make_server, ends):
+    """What was given away waits in the new worker, also if nobody is there to take it"""
+    server = make_server(config={"negotiation_timeout": 2, "modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    taker, giver = (p["pid"] for p in sorted(server.processes("worker"), key=lambda p: p["slot"]))
+    previd = enable(juliet)
+    say(romeo, juliet, *(f"{i} {'x' * 30000}" for i in range(100)))
+    romeo.ping()
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    lost = server.stream("juliet", worker=0).login(until="features")
+    os.kill(giver, signal.SIGSTOP)
+    lost.send(f"<resume xmlns='{SM}' previd='{previd}' h='0'/>")
+    wait.until(lambda: "-> SM_WAIT" in server.log(), "the question")
+    romeo.ping()
+    if ends == "before":
+        lost.expect_error("connection-timeout")
+        lost.abort()
+    enable(romeo, "")
+    half_of_it_comes(giver, taker)
+    if ends != "before":
+        lost.expect_closed(footer=False)
+    for _ in range(2):  # once a second the worker sees whose time is over, and asks for this
+        romeo.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+        next_nonza(romeo, "r", skip=("iq",))
+    os.kill(giver, signal.SIGCONT)
+    wait.until(lambda: server.ctl("connected_users_number") == "2", "both sessions")
+    again, answer = resume(server, "juliet", previd, 0, worker=1)
+    assert answer.tag == f"{{{SM}}}resumed", xml.show(answer)
+    assert [int(body(next_stanza(again)).split()[0]) for i in range(100)] == list(range(100))
+
+
+def test_too_much_unacknowledged(make_server):
+    """A session that waits cannot take all the memory: then it ends, and all of it is answered"""
+    server = make_server(config={"modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    for i in range(17):
+        romeo.send(f"<message to='{juliet.full}' type='chat' id='{i}'><body>{'x' * 1000000}</body></message>")
+    errors = [romeo.next() for _ in range(17)]
+    assert all(el.get("type") == "error" for el in errors)
+    assert {el.get("id") for el in errors} == {str(i) for i in range(17)}
+    assert "too much waits for the client" in server.log()
+
+
 def test_too_many_unacknowledged(make_server):
     """max_ack_queue"""
     server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"max_ack_queue": 10}}})

@@ -802,11 +802,11 @@ job_release(struct job *j)
 void
 job_take(struct job *j, const struct module *m)
 {
-    struct slot_job *s = slot_of(j);
     const struct host_module *hm = host_module_of(j->w, j->host, m);
 
     assert(hm && !j->goes_on);
-    SET(j->w, s->module, module_hash(m));
+    if (j->slot)
+        SET(j->w, j->slot->module, module_hash(m));
     j->module = m;
     j->config = hm->config;
 }

@@ -446,6 +446,53 @@ module_call_find(const struct worker *w, const struct conf_host *host, struct st
     return NULL;
 }
 
+static bool
+command_is_for(struct worker *w, const struct conf_host *host,
+        const struct host_module *hm, const struct module_command *c,
+        const struct jid *who)
+{
+    return !c->may || c->may(w, host, hm->config, c, who);
+}
+
+void
+module_commands(struct worker *w, const struct conf_host *host, unsigned where,
+        const struct jid *who,
+        void (*each)(void *arg, const struct module_command *command), void *arg)
+{
+    const struct host_run *run = host_run_of(w, host);
+
+    for (size_t i = 0; i < run->n_modules; i++) {
+        const struct module_command *c = run->module[i].module->commands;
+
+        for (; c && c->node; c++) {
+            if (c->where & where && command_is_for(w, host, &run->module[i], c, who))
+                each(arg, c);
+        }
+    }
+}
+
+const struct module_command *
+module_command_find(struct worker *w, const struct conf_host *host, unsigned where,
+        const struct jid *who, struct str node, const struct module **ret_module,
+        bool *ret_exists)
+{
+    const struct host_run *run = host_run_of(w, host);
+
+    *ret_exists = false;
+    for (size_t i = 0; i < run->n_modules; i++) {
+        const struct module_command *c = run->module[i].module->commands;
+
+        for (; c && c->node; c++) {
+            if (!(c->where & where) || !str_eq_c(node, c->node))
+                continue;
+            *ret_exists = true;
+            *ret_module = run->module[i].module;
+            return command_is_for(w, host, &run->module[i], c, who) ? c : NULL;
+        }
+    }
+    return NULL;
+}
+
 void
 module_features(struct worker *w, const struct conf_host *host, bool account,
         void (*each)(void *arg, const char *feature), void *arg)

@@ -1,8 +1,9 @@
 /*
- * cmd_home.c -- commands about accounts that a module answers, in the account's home
+ * cmd_home.c -- commands that a module answers, in the home of an account or of a host
  *
- * user and host, the first two arguments, are prepared; the others go as they are. What
- * the module answers is the result, in the shape that commands.def gives it.
+ * user and host, the first two arguments, or the host alone, are prepared; the others
+ * go as they are. What the module answers is the result, in the shape that commands.def
+ * gives it.
  */
 #include "admin/call.h"
 
@@ -94,3 +95,31 @@ HOME_COMMAND(set_vcard)
 HOME_COMMAND(set_vcard2)
 HOME_COMMAND(set_vcard2_multi)
 HOME_COMMAND(set_nickname)
+
+static void
+ask_host_home(struct request *rq)
+{
+    const struct conf_host *host = request_host(rq, rq->arg[0]);
+    struct str arg[COMMAND_ARGS_MAX];
+
+    for (size_t i = 0; i < rq->command->n_args; i++)
+        arg[i] = rq->arg[i].p ? rq->arg[i] : STR("");
+    if (!host) {
+        result_error(&rq->result, NULL, 0, "\"Unknown virtual host\"");
+        return;
+    }
+    arg[0] = host->name;
+    call_host_home(rq, rq->command->name, arg, rq->command->n_args, on_reply);
+}
+
+#define HOST_COMMAND(name)              \
+    void cmd_##name(struct request *rq) \
+    {                                   \
+        ask_host_home(rq);              \
+    }
+HOST_COMMAND(announce_send_all)
+HOST_COMMAND(announce_send_online)
+HOST_COMMAND(announce_motd_set_online)
+HOST_COMMAND(announce_motd_update)
+HOST_COMMAND(announce_motd_delete)
+HOST_COMMAND(announce_motd_get)

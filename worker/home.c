@@ -161,10 +161,33 @@ has_sessions_here(struct worker *w, struct str bare)
     return false;
 }
 
+/* What is about a host as a whole has the host in place of an account. */
+static void
+host_notified(struct worker *w, const struct ipc_notify *m)
+{
+    const struct conf_host *host = conf_host_find(w->proc->conf, m->bare);
+    const struct host_module *hm =
+            host ? host_module_by_hash(w, host, m->module) : NULL;
+    struct event e = { .w = w, .host = host, .arena = &w->scratch };
+
+    if (!hm || !hm->module->notify)
+        return;
+    e.module = hm->module;
+    e.config = hm->config;
+    worker_begin(w, NULL);
+    hm->module->notify(&e, m->what, m->data);
+    worker_commit(w);
+}
+
 static void
 notify_here(struct worker *w, const struct ipc_notify *m, bool in_order)
 {
     struct account *a = map_get(&w->accounts, m->bare);
+
+    if (!memchr(m->bare.p, '@', m->bare.n)) {
+        host_notified(w, m);
+        return;
+    }
 
     worker_begin(w, NULL);
     if (a && a->state == ACCOUNT_READY && in_order)
@@ -191,6 +214,13 @@ sessions_notify(struct worker *w, const struct module *m, struct str bare,
             outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_NOTIFY, &msg);
     }
     notify_here(w, &msg, true);
+}
+
+void
+workers_notify(struct worker *w, const struct module *m, const struct conf_host *host,
+        unsigned what, struct str data)
+{
+    sessions_notify(w, m, host->name, what, data);
 }
 
 /* One that has to wait holds up those behind it. */

@@ -81,6 +81,12 @@ jobs_new(void)
     return jobs;
 }
 
+size_t
+jobs_waiting(const struct worker *w)
+{
+    return w->jobs->n;
+}
+
 bool
 jobs_are_many(const struct worker *w)
 {
@@ -701,6 +707,14 @@ job_sql(struct job *j, unsigned step, enum sql_op op, const struct sql_value *pa
 {
     job_sql_at(
             j, step, (enum sql_which)module_db(j->w, j->host, j->module), op, param, n);
+}
+
+void
+job_sql_accounts(struct job *j, unsigned step, enum conf_auth_method method,
+        enum sql_op op, const struct sql_value *param, size_t n)
+{
+    job_sql_at(j, step, method == CONF_AUTH_SQL ? SQL_WHICH_SQL : SQL_WHICH_EMBEDDED,
+            op, param, n);
 }
 
 /* The request stays as it is, with the id of its change. */

@@ -66,6 +66,10 @@ typedef void (*job_fn)(struct job *j, const struct sql_result *result);
 void job_sql(struct job *j, unsigned step, enum sql_op op,
         const struct sql_value *param, size_t n);
 
+/* The same of the database that accounts of this auth_method are in. */
+void job_sql_accounts(struct job *j, unsigned step, enum conf_auth_method method,
+        enum sql_op op, const struct sql_value *param, size_t n);
+
 /* The same request again after a while (1 s, 2 s, … 30 s), after SQL_UNAVAILABLE. */
 void job_retry(struct job *j, unsigned step);
 
@@ -162,6 +166,9 @@ void job_begin(struct worker *w, const struct job_start *start);
  */
 void job_write(struct worker *w, const struct job_start *start, enum sql_op op,
         const struct sql_value *param, size_t n);
+
+/* How many jobs this worker has: others have about as many. */
+size_t jobs_waiting(const struct worker *w);
 
 /* Too many jobs wait, or too large ones: new ones should be refused with
  * resource-constraint. */

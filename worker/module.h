@@ -320,7 +320,8 @@ struct module {
     /*
      * sessions_notify() of any worker: once in each worker that has sessions of the
      * account, and in its home. account is loaded, and may have been so after what it
-     * is told of; its sessions here are those of session_next().
+     * is told of; its sessions here are those of session_next(). For workers_notify(),
+     * in each worker: account is NULL.
      */
     void (*notify)(struct event *e, unsigned what, struct str data);
 };
@@ -399,6 +400,9 @@ void session_kill(
  * Each session of a bare JID in this worker: start with *at = 0; NULL at the end.
  */
 struct conn *session_next(struct worker *w, struct account *a, uint32_t *at);
+
+/* Each session of a host in this worker, in the same order: start with *at = 0. */
+struct conn *session_walk(struct worker *w, const struct conf_host *host, uint32_t *at);
 
 /* --- Accounts --- */
 
@@ -496,6 +500,10 @@ bool route_count_sessions(struct worker *w, uint64_t *at, size_t most, struct st
 /* Runs notify(what, data) where the account has sessions, and in its home. */
 void sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data);
+
+/* The same about a host, in every worker: notify() without an account. */
+void workers_notify(struct worker *w, const struct module *m,
+        const struct conf_host *host, unsigned what, struct str data);
 
 /* Runs a step as a job in the account's home, after what was asked for it before. */
 struct home_call {

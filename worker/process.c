@@ -28,7 +28,7 @@
 
 enum {
     STOP_MS = 1000,
-    STOP_JOBS_MS = 3000, /* for what is still to be stored */
+    STOP_JOBS_MS = 3000,    /* for what is still to be stored */
     BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
     PING_TIMEOUT_S = 32
 };
@@ -316,12 +316,14 @@ module_call(struct worker *w, ipc_addr from, const struct ipc_call *m)
 
     ipc_list_next(&args, &first);
     ipc_list_next(&args, &second);
-    host = conf_host_find(w->proc->conf, second);
-    if (!host)
-        host = conf_host_find(w->proc->conf, first);
-    if (!host)
-        host = &w->proc->conf->hosts[0];
-    call = module_call_find(w, host, m->name, &module);
+    host = conf_host_find(w->proc->conf, first);
+    call = host ? module_call_find(w, host, m->name, &module) : NULL;
+    if (!call || call->account) {
+        host = conf_host_find(w->proc->conf, second);
+        if (!host)
+            host = &w->proc->conf->hosts[0];
+        call = module_call_find(w, host, m->name, &module);
+    }
     if (call)
         job_begin_call(w, module, call, host, from, m);
     else

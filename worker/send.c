@@ -332,6 +332,19 @@ session_backlog(const struct conn *c)
     return (size_t)c->out.bytes + c->wire.bytes;
 }
 
+struct conn *
+session_walk(struct worker *w, const struct conf_host *host, uint32_t *at)
+{
+    while (*at < w->slot->conns_used) {
+        struct conn *c = &w->conns[(*at)++];
+
+        if (c->flags & CONN_BOUND && !(c->flags & CONN_SESSION_ENDED) &&
+                c->state != STREAM_MOVED && live_of(w, c)->host == host)
+            return c;
+    }
+    return NULL;
+}
+
 void
 session_say(struct worker *w, struct conn *c, struct xml_el *presence)
 {

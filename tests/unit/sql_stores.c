@@ -276,21 +276,29 @@ static void
 motd(struct base *b)
 {
     base_expect(b, SQL_OK, "", SQL_MOTD_GET, "");
+    base_expect(b, SQL_OK, "", SQL_MOTD_FOR, "t", "juliet");
+    base_expect(b, SQL_CONFLICT, "", SQL_MOTD_SEE, "tt", "juliet", "");
     base_expect(b, SQL_OK, "", SQL_MOTD_SET, "t", "<message>1</message>");
     base_expect(b, SQL_OK, "", SQL_MOTD_SEEN, "tt", "juliet", "romeo");
     base_expect(b, SQL_OK, "", SQL_MOTD_SEEN, "t", "juliet");
-    base_expect(b, SQL_OK, "1", SQL_MOTD_SEEN_GET, "t", "juliet");
-    base_expect(b, SQL_OK, "", SQL_MOTD_SEEN_GET, "t", "paris");
-    base_expect(b, SQL_OK, "", SQL_MOTD_SEEN_GET, "t", "");
+    base_expect(b, SQL_OK, "<message>1</message>:1", SQL_MOTD_FOR, "t", "juliet");
+    base_expect(b, SQL_OK, "<message>1</message>:0", SQL_MOTD_FOR, "t", "paris");
+    base_expect(
+            b, SQL_CONFLICT, "", SQL_MOTD_SEE, "tt", "paris", "<message>2</message>");
+    base_expect(b, SQL_OK, "", SQL_MOTD_SEE, "tt", "paris", "<message>1</message>");
+    base_expect(
+            b, SQL_CONFLICT, "", SQL_MOTD_SEE, "tt", "paris", "<message>1</message>");
+    base_expect(b, SQL_OK, "<message>1</message>:1", SQL_MOTD_FOR, "t", "paris");
     base_expect_raw(b, "", "SELECT xml FROM motd WHERE username = 'juliet'");
+    base_expect_raw(b, "", "SELECT xml FROM motd WHERE username = 'paris'");
     base_expect(b, SQL_OK, "<message>1</message>", SQL_MOTD_GET, "");
     base_expect(b, SQL_OK, "", SQL_MOTD_SET, "t", "<message>2</message>");
     base_expect(b, SQL_OK, "<message>2</message>", SQL_MOTD_GET, "");
-    base_expect(b, SQL_OK, "", SQL_MOTD_SEEN_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "<message>2</message>:0", SQL_MOTD_FOR, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_MOTD_SEEN, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_MOTD_DEL, "");
     base_expect(b, SQL_OK, "", SQL_MOTD_GET, "");
-    base_expect(b, SQL_OK, "", SQL_MOTD_SEEN_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "", SQL_MOTD_FOR, "t", "juliet");
 }
 
 static void

@@ -63,6 +63,7 @@ static const struct module_hook hooks[] = {
     { HOOK_SUBSCRIPTION_IN, 50, roster_on_in },
     { HOOK_PRESENCE, 50, roster_on_presence },
     { HOOK_USER_REMOVED, 50, roster_on_user_removed },
+    { HOOK_CONTACT_CHANGED, 50, roster_on_contact },
     { 0 },
 };
 

@@ -88,6 +88,9 @@ struct roster_version {
 };
 bool roster_version_parse(struct str text, struct roster_version *ret);
 
+/* Can an older version be told from it by what the database knows? */
+bool roster_has_log(struct account *a, const struct roster_config *config);
+
 /* The one that is in force in this worker. */
 void roster_version_now(
         struct buf *out, struct account *a, const struct roster_config *config);
@@ -161,6 +164,8 @@ bool roster_send(struct worker *w, struct str from, const struct jid *to,
 /* --- roster_note.c: what each worker does --- */
 
 void roster_note(struct event *e, unsigned what, struct str data);
+/* A contact that is not ours to write: pushed all the same. */
+enum hook_result roster_on_contact(struct event *e);
 
 /* --- roster_get.c, roster_set.c, roster_subscription.c, roster_call.c --- */
 

@@ -88,7 +88,7 @@ get(struct job *j, struct conn *c, struct account *a)
     roster_version_now(&now, a, config);
     if (str_eq(asked, buf_str(&now)))
         unchanged(j, c);
-    else if (config->stored && r->log && is_ours(r, asked, &v) && v.n < r->n)
+    else if (r->log && is_ours(r, asked, &v) && v.n < r->n && roster_has_log(a, config))
         ask_for_changes(j, v.n);
     else
         full(j, c, a, buf_str(&now));

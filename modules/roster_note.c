@@ -28,16 +28,22 @@ remember(struct event *e, const struct roster_change *ch)
 {
     struct roster *r = account_part(e->account, &module);
     struct contacts *cs = account_contacts(e->account);
-    struct contact before;
+    struct contact before = { 0 }, now;
 
     if (!r || !is_news(r, ch))
         return;
-    if (contacts_find(cs, ch->contact.jid, &before) && before.bits & CONTACT_SHARED)
-        return; /* a shared group's, which is stronger */
+    now = ch->contact;
+    now.bits &= (uint8_t)~CONTACT_SEES;
+    if (contacts_find(cs, now.jid, &before))
+        now.bits |= before.bits & CONTACT_SEES;
     if (ch->flags & ROSTER_GONE)
-        contacts_del(cs, ch->contact.jid);
+        now = (struct contact){ .jid = now.jid, .bits = now.bits & CONTACT_SEES };
+    if (before.bits & CONTACT_SHARED)
+        ; /* a shared group's, which is stronger */
+    else if (now.bits == 0 && ch->flags & ROSTER_GONE)
+        contacts_del(cs, now.jid);
     else
-        contacts_put(cs, &ch->contact);
+        contacts_put(cs, &now);
     r->known = true;
     r->n = ch->n;
     memcpy(r->epoch, ch->epoch.p,
@@ -66,7 +72,7 @@ to_sessions(struct event *e, const struct roster_change *ch)
     uint32_t at = 0;
 
     if (config->versioning) {
-        if (config->stored && ch->epoch.n)
+        if (ch->epoch.n && roster_has_log(e->account, config))
             roster_version_write(&version, str_dup_c(e->arena, ch->epoch), ch->n);
         else
             roster_version_now(&version, e->account, config);
@@ -111,4 +117,15 @@ roster_note(struct event *e, unsigned what, struct str data)
     if (ch.flags & (ROSTER_PUSH | ROSTER_TO_AVAILABLE | ROSTER_TO_INTERESTED))
         to_sessions(e, &ch);
     presences(e, &ch);
+}
+
+enum hook_result
+roster_on_contact(struct event *e)
+{
+    struct roster_change ch = { .flags = ROSTER_PUSH, .contact = *e->contact };
+
+    if (!roster_is_shown(e->contact))
+        ch.flags |= ROSTER_REMOVED;
+    to_sessions(e, &ch);
+    return HOOK_PASS;
 }

@@ -29,7 +29,7 @@ roster_bits(struct subscription s, uint8_t before)
 {
     unsigned kind = subscription_kind(s);
 
-    return (uint8_t)((before & CONTACT_SHARED) |
+    return (uint8_t)((before & (CONTACT_SHARED | CONTACT_SEES)) |
                      (kind & SUBSCRIPTION_KIND_TO ? CONTACT_TO : 0) |
                      (kind & SUBSCRIPTION_KIND_FROM ? CONTACT_FROM : 0) |
                      (subscription_pending_out(s) ? CONTACT_ASK_OUT : 0) |
@@ -69,11 +69,14 @@ uint64_t
 roster_hash_one(const struct contact *c)
 {
     struct str groups = c->groups, group;
+    unsigned bits = c->bits & ~(unsigned)CONTACT_SEES;
     uint64_t sum = 0;
 
+    if (bits == 0)
+        return 0; /* nothing of it is in the database */
     while (contact_group_next(&groups, &group))
         sum += hash_str(1, group);
-    return hash_str(hash_str(hash_str(sum, c->name) + c->bits, c->jid), STR_NULL);
+    return hash_str(hash_str(hash_str(sum, c->name) + bits, c->jid), STR_NULL);
 }
 
 uint64_t

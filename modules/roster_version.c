@@ -75,13 +75,33 @@ shown_hash(const struct contacts *cs)
     return sum;
 }
 
+/*
+ * What groups show is in no log: an account that has such contacts is told the hash, as
+ * if no log were kept.
+ */
+bool
+roster_has_log(struct account *a, const struct roster_config *config)
+{
+    const struct contacts *cs = account_contacts(a);
+    struct contact c;
+    size_t at = 0;
+
+    if (!config->stored)
+        return false;
+    while (contacts_next(cs, &at, &c)) {
+        if (c.bits & CONTACT_SHARED)
+            return false;
+    }
+    return true;
+}
+
 void
 roster_version_now(
         struct buf *out, struct account *a, const struct roster_config *config)
 {
     const struct roster *r = account_part(a, &module);
 
-    if (config->stored && r->known)
+    if (r->known && roster_has_log(a, config))
         roster_version_write(out, r->epoch, r->n);
     else
         buf_addf(out, "%016llx", (unsigned long long)shown_hash(account_contacts(a)));

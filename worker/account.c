@@ -84,7 +84,7 @@ account_shows(struct account *a, const struct jid *to)
         return true;
     jid_write_bare(&bare, to);
     shows = contacts_find(&a->contacts, buf_str(&bare), &contact) &&
-            contact.bits & CONTACT_FROM;
+            contact.bits & CONTACT_MAY_SEE;
     buf_fini(&bare);
     return shows;
 }
@@ -237,6 +237,20 @@ settle(struct worker *w, struct account *a)
     flags_settle(w, a);
 }
 
+/* A module may need something else first: then it stays LOADING. */
+static bool
+is_held(struct worker *w, struct account *a)
+{
+    struct event e = { .w = w, .host = a->host, .account = a };
+
+    if (!hook_exists(w, a->host, HOOK_ACCOUNT_LOADING))
+        return false;
+    worker_begin(w, NULL);
+    a->held = hook_run(w, HOOK_ACCOUNT_LOADING, &e) == HOOK_DONE;
+    worker_commit(w);
+    return a->held;
+}
+
 static void
 loaded(struct worker *w, struct account *a, bool ok)
 {
@@ -244,6 +258,9 @@ loaded(struct worker *w, struct account *a, bool ok)
         forget(w, a);
         return;
     }
+    a->held = false;
+    if (ok && is_held(w, a))
+        return;
     a->state = ok ? ACCOUNT_READY : ACCOUNT_FAILED;
     if (ok) {
         contacts_trim(&a->contacts);
@@ -252,6 +269,47 @@ loaded(struct worker *w, struct account *a, bool ok)
         worker_commit(w);
     }
     release(w, a);
+}
+
+/* Those that go on may let others go: what is noted are names. */
+void
+accounts_go_on(struct worker *w, bool ok)
+{
+    struct buf names = { 0 };
+    struct map_entry *entry;
+    struct str rest, name;
+    size_t at = 0;
+
+    while ((entry = map_next(&w->accounts, &at))) {
+        struct account *a = entry->value;
+
+        if (a->held) {
+            buf_add_str(&names, account_bare(a));
+            buf_add_char(&names, '\n');
+        }
+    }
+    rest = buf_str(&names);
+    while (str_cut(&rest, '\n', &name)) {
+        struct account *a = map_get(&w->accounts, name);
+
+        if (a && a->held)
+            loaded(w, a, ok);
+    }
+    buf_fini(&names);
+}
+
+struct account *
+account_walk(struct worker *w, size_t *at)
+{
+    struct map_entry *entry;
+
+    while ((entry = map_next(&w->accounts, at))) {
+        struct account *a = entry->value;
+
+        if (a->state == ACCOUNT_READY)
+            return a;
+    }
+    return NULL;
 }
 
 static void
@@ -533,6 +591,7 @@ accounts_reload(struct worker *w)
         parts_free(w, a);
         load(w, a, false);
     }
+    accounts_go_on(w, true); /* perhaps nobody holds them up any more */
 }
 
 static void

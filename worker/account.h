@@ -36,7 +36,7 @@ struct account {
     char *bare;
     uint32_t bare_n, refs;
     uint8_t state; /* enum account_state */
-    bool exists, settling;
+    bool exists, settling, held;
     uint16_t flags[ACCOUNT_PARTS_MAX]; /* enum route_flag, by who asks for them */
     uint8_t n_asked;                   /* databases that have not answered */
     uint32_t parts;                    /* struct host_run.parts when it was read */

@@ -19,7 +19,12 @@ enum contact_bit {
     CONTACT_ASK_IN = 1 << 3,   /* it asked for from, and waits for an answer */
     CONTACT_APPROVED = 1 << 4, /* pre-approved (RFC 6121, 3.4) */
     CONTACT_SHARED = 1 << 5,   /* of a shared group: not in the roster's tables */
-    CONTACT_LISTED = 1 << 6 /* an item of the roster: a mere request (ASK_IN) is none */
+    CONTACT_LISTED =
+            1 << 6,        /* an item of the roster: a mere request (ASK_IN) is none */
+    CONTACT_SEES = 1 << 7, /* it sees us because a shared group shows us to it, without
+                              a subscription: no part of the roster */
+
+    CONTACT_MAY_SEE = CONTACT_FROM | CONTACT_SEES
 };
 
 enum {

@@ -72,7 +72,7 @@ probed(struct job *j, struct stanza *s)
     /* RFC 6121, 4.3.2: who may not see it is told that it is not subscribed. */
     if (!account_exists(j->account) ||
             ((!contacts_find(account_contacts(j->account), from, &contact) ||
-                     !(contact.bits & CONTACT_FROM)) &&
+                     !(contact.bits & CONTACT_MAY_SEE)) &&
                     !jid_eq_bare(&s->from, &s->to))) {
         struct xml_el *el = xml_el_new(j->arena, "presence", NS_CLIENT);
 

@@ -936,6 +936,9 @@ job_begin_call(struct worker *w, const struct module *m, const struct module_cal
     if (mc->account && ipc_list_next(&args, &user)) {
         buf_addf(&key, "%.*s@%.*s", STR_ARG(user), STR_ARG(host->name));
         start.key = buf_str(&key);
+    } else {
+        buf_addf(&key, " %s %.*s", m->name, STR_ARG(host->name));
+        start.key = buf_str(&key);
     }
     begin(w, &start, SLOT_JOB_CALL | (mc->account ? SLOT_JOB_LOADED : 0));
     buf_fini(&bytes);

@@ -55,6 +55,20 @@ route_sessions(struct worker *w, struct str bare, unsigned want,
     return lookup(w, bare, want, w->module_snapshot);
 }
 
+bool
+route_part(struct worker *w, uint64_t *at, const struct route_snapshot **ret)
+{
+    *ret = w->module_snapshot;
+    for (int i = 0; i < LOOKUPS_MAX; i++) {
+        int n = route_walk(table_of(w), at, 0, w->module_snapshot);
+
+        if (n >= 0)
+            return n > 0;
+    }
+    w->module_snapshot->n = 0;
+    return false;
+}
+
 /* Who carries the flags: none, one, or several; remembered in the account. */
 static void
 holders_find(struct worker *w, struct account *a, uint16_t flags)

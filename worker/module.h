@@ -123,6 +123,12 @@ enum hook {
      * after job_take() it may go on.
      */
     HOOK_SUBSCRIPTION_IN,
+    /*
+     * A contact of an account in this worker is another one, or gone (no bits), and the
+     * roster's tables have nothing to do with it: account, contact. Who shows rosters
+     * to clients tells them.
+     */
+    HOOK_CONTACT_CHANGED,
     /* A roster item was changed: at home, account, contact (new) or contact->jid only.
      */
     HOOK_ROSTER_CHANGED,
@@ -147,6 +153,11 @@ enum hook {
     HOOK_CAPS,
     /* Stream features after authentication: c, out (append elements). */
     HOOK_STREAM_FEATURES,
+    /*
+     * An account's rows have been read, those of at least one part, and nobody has it
+     * yet: account. DONE: it has to wait for something else, until accounts_go_on().
+     */
+    HOOK_ACCOUNT_LOADING,
     /*
      * An account was loaded: account; parts are filled in. Called again after a reload
      * of the configuration.
@@ -254,7 +265,8 @@ struct module_part {
 /*
  * admin calls by name with text arguments. The first argument is the user, the second
  * the host when `account` is set: the step then runs in the account's home, as a job
- * whose arguments are job_arg(j, i). It ends with job_call_reply().
+ * whose arguments are job_arg(j, i). It ends with job_call_reply(). Otherwise the first
+ * one is a host; these run one after the other per module and host.
  */
 struct module_call {
     const char *name;
@@ -401,7 +413,8 @@ void session_kill(
  */
 struct conn *session_next(struct worker *w, struct account *a, uint32_t *at);
 
-/* Each session of a host in this worker, in the same order: start with *at = 0. */
+/* Each session of a host (NULL: of any) in this worker, in the same order: start with
+ * *at = 0. */
 struct conn *session_walk(struct worker *w, const struct conf_host *host, uint32_t *at);
 
 /* --- Accounts --- */
@@ -417,6 +430,11 @@ bool account_shows(struct account *a, const struct jid *to);
 void *account_part(const struct account *a, const struct module *m);
 /* Replaces (and frees) the part. */
 void account_set_part(struct account *a, const struct module *m, void *part);
+/* Each account that is loaded in this worker: start with *at = 0; none may come or go
+ * meanwhile. */
+struct account *account_walk(struct worker *w, size_t *at);
+/* Those that HOOK_ACCOUNT_LOADING holds up are asked again; ok false: they fail. */
+void accounts_go_on(struct worker *w, bool ok);
 /* It is read from the database again, in all workers: somebody else has written. */
 void account_reread(struct worker *w, struct str bare);
 /* It is removed with all that is kept for it, and its sessions end. */
@@ -464,6 +482,12 @@ void route_to_sessions(struct worker *w, struct str bare, const struct xml_el *e
 /* All sessions of a bare JID: how many; valid until the next call of anything here. */
 size_t route_sessions(struct worker *w, struct str bare, unsigned want,
         const struct route_snapshot **ret);
+
+/*
+ * A part of all sessions of the service: start with *at = 0; false at the end. Those of
+ * one bare JID come together. Valid as that of route_sessions().
+ */
+bool route_part(struct worker *w, uint64_t *at, const struct route_snapshot **ret);
 
 /*
  * Presence of the account's sessions to one contact (bare), because it may see it from

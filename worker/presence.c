@@ -75,7 +75,7 @@ sees_us_anyway(struct worker *w, struct conn *c, const struct jid *to)
     struct contact contact;
 
     return a && contacts_find(&a->contacts, jid_bare_text(&w->scratch, to), &contact) &&
-           contact.bits & CONTACT_FROM;
+           contact.bits & CONTACT_MAY_SEE;
 }
 
 /*

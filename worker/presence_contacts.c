@@ -110,7 +110,7 @@ to_subscribed(struct worker *w, struct account *a, struct stanza *s, bool local)
     size_t at = 0;
 
     while (contacts_next(&a->contacts, &at, &contact)) {
-        if (!(contact.bits & CONTACT_FROM))
+        if (!(contact.bits & CONTACT_MAY_SEE))
             continue;
         s->to = contact_jid(&contact);
         if ((host_of(w, s->to.domain) != NULL) != local || !may_see(w, a, s))

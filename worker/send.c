@@ -339,7 +339,7 @@ session_walk(struct worker *w, const struct conf_host *host, uint32_t *at)
         struct conn *c = &w->conns[(*at)++];
 
         if (c->flags & CONN_BOUND && !(c->flags & CONN_SESSION_ENDED) &&
-                c->state != STREAM_MOVED && live_of(w, c)->host == host)
+                c->state != STREAM_MOVED && (!host || live_of(w, c)->host == host))
             return c;
     }
     return NULL;

@@ -209,7 +209,8 @@ to_entries(struct delivery *d, int least_priority, bool highest_only)
         }
     }
     for (size_t i = 0; i < snap->n; i++)
-        fit += snap->entry[i].available && snap->entry[i].priority >= highest;
+        fit += snap->entry[i].available && snap->entry[i].priority >= highest &&
+               !is_stale(d->w, snap->entry[i].conn);
     if (fit > 1)
         copy.hops = d->s->kind == STANZA_MESSAGE ? DELIVER_FIRST : DELIVER_ONCE;
     for (size_t i = 0; i < snap->n; i++) {

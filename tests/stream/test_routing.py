@@ -3,6 +3,9 @@
 Most tests run twice: both users in one worker, and in two. One server with two workers; a
 stream is put into a worker by trying (Server.connect_to_worker).
 """
+import os
+import signal
+
 import pytest
 
 from harness import wait, xml
@@ -475,3 +478,18 @@ def test_a_session_that_ends_while_messages_fly(routing):
         got.add(el.get("id"))
     juliet.expect_nothing()
     routing.new_test()
+
+
+def test_all_resources_end_while_a_message_flies(place, routing):
+    """The same of one that each of them would get"""
+    juliet, one, two = place("juliet", "romeo", "romeo")
+    router = routing.processes("router")[0]["pid"]
+    os.kill(router, signal.SIGSTOP)
+    try:
+        for s in (one, two):
+            s.close()
+        juliet.send(f"<message to='{one.bare}' type='chat' id='m'/>")
+        assert juliet.next().get("type") == "error"
+        juliet.expect_nothing()
+    finally:
+        os.kill(router, signal.SIGCONT)

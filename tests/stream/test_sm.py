@@ -431,6 +431,43 @@ def test_the_connection_ends_while_the_session_comes(make_server, ends):
     assert [int(body(next_stanza(again)).split()[0]) for i in range(100)] == list(range(100))
 
 
+def test_work_that_waits_for_the_client_goes_on_elsewhere(make_server):
+    """Messages are given out as fast as the client reads; it does so by another connection"""
+    server = make_server(config={"modules": {**MODULES, "mod_offline": {}}})
+    romeo = server.stream("romeo", worker=0).login()
+    account = server.account("juliet")
+    for i in range(10):
+        romeo.send(f"<message to='{account.user}@{account.host}' type='chat'>"
+                   f"<body>{i} {'x' * 1000000}</body></message>")
+    wait.until(lambda: server.ctl("get_offline_count", account.user, account.host) == "10", "all to be stored")
+    juliet = server.stream("juliet", worker=0).login()
+    previd = enable(juliet)
+    juliet.send("<presence/>")
+    wait.until(lambda: int(server.ctl("get_offline_count", account.user, account.host)) <= 7, "some to be given out")
+    again, answer = resume(server, "juliet", previd, 0, worker=1)
+    assert answer.tag == f"{{{SM}}}resumed"
+    got = []
+    while len(got) < 10:
+        el = next_stanza(again)
+        if el.tag == "{jabber:client}message":
+            got.append(int(body(el).split()[0]))
+    assert got == list(range(10))
+
+
+def test_work_that_waits_for_the_router_ends_with_the_session(make_server):
+    """Otherwise it would stay for ever"""
+    server = make_server(config={"modules": {**MODULES, "mod_carboncopy": {}}})
+    juliet = server.stream("juliet").login()
+    router = server.processes("router")[0]["pid"]
+    os.kill(router, signal.SIGSTOP)
+    juliet.send("<iq type='set' id='c'><enable xmlns='urn:xmpp:carbons:2'/></iq>")
+    juliet.abort()
+    wait.until(lambda: "session closed" in server.log(), "the end of the session")
+    os.kill(router, signal.SIGCONT)
+    server.stop()
+    assert "could not be finished" not in server.log()
+
+
 def test_too_much_unacknowledged(make_server):
     """A session that waits cannot take all the memory: then it ends, and all of it is answered"""
     server = make_server(config={"modules": MODULES})

@@ -518,6 +518,12 @@ conn_reap(struct worker *w)
         struct live *l = live_of(w, c);
 
         xml_parser_put(&l->parser);
+        if (c->state == STREAM_FREE) { /* conn_forget() in the same turn */
+            session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
+            *l = (struct live){ .fd = -1 };
+            conn_record_free(w, c);
+            continue;
+        }
         if (c->state != STREAM_CLOSED) { /* its session lives on, here or elsewhere */
             worker_begin(w, NULL);
             conn_empty_io(w, c);

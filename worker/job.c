@@ -34,8 +34,10 @@ enum {
     RETRY_FIRST_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
     ACCOUNT_TRIES = 10,
-    DEATHS_MAX = 3
+    DEATHS_MAX = 3,
+    REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
+#define REQUEST_TOO_LARGE UINT32_MAX /* as request_head.n */
 
 struct job_queue {
     struct list jobs; /* in_queue, in their order */
@@ -400,6 +402,12 @@ ask(struct worker *w, struct slot_job *s)
     if (!has_account(w, s))
         return;
     memcpy(&head, s->request, sizeof head);
+    if (head.n == REQUEST_TOO_LARGE) {
+        log_error(NULL, "a database request %s is too large",
+                sql_op_def((enum sql_op)head.op)->name);
+        on_answer(s, &(struct sql_result){ .status = SQL_ERROR });
+        return;
+    }
     renew(w, s, &head);
     call.op = (enum sql_op)head.op;
     call.which = (enum sql_which)head.which;
@@ -686,6 +694,11 @@ set_request(struct worker *w, struct slot_job *s, unsigned which, enum sql_op op
     if (sql_op_def(op)->writes)
         sql_write_id_new(&head.id);
     request_pack(&packed, &head, param);
+    if (packed.n > REQUEST_MAX) { /* it is answered with SQL_ERROR instead */
+        head.n = REQUEST_TOO_LARGE;
+        buf_reset(&packed, 0);
+        buf_add(&packed, &head, sizeof head);
+    }
     SET(w, s->request, slot_dup(w, buf_str(&packed)));
     SET(w, s->request_n, (uint32_t)packed.n);
     w->jobs->bytes += packed.n;

@@ -468,6 +468,21 @@ def test_work_that_waits_for_the_router_ends_with_the_session(make_server):
     assert "could not be finished" not in server.log()
 
 
+def test_a_stop_keeps_what_was_not_acknowledged(make_server):
+    """DESIGN: it goes to disk, also when its account is at home in another worker"""
+    server = make_server(config={"modules": {**MODULES, "mod_offline": {}}})
+    romeo = server.stream("romeo", worker=1).login()
+    others = [server.stream(f"user{i}", worker=1).login() for i in range(6)]
+    for i, s in enumerate(others):
+        enable(s)
+        romeo.send(f"<message to='{s.full}' type='chat'><body>{i}</body></message>")
+        assert body(next_stanza(s)) == str(i)
+    server.stop()
+    server.start()
+    accounts = [s.account for s in others]
+    assert [server.ctl("get_offline_count", a.user, a.host) for a in accounts] == ["1"] * 6
+
+
 def test_too_much_unacknowledged(make_server):
     """A session that waits cannot take all the memory: then it ends, and all of it is answered"""
     server = make_server(config={"modules": MODULES})

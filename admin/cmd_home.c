@@ -95,6 +95,8 @@ HOME_COMMAND(set_vcard)
 HOME_COMMAND(set_vcard2)
 HOME_COMMAND(set_vcard2_multi)
 HOME_COMMAND(set_nickname)
+HOME_COMMAND(get_last)
+HOME_COMMAND(set_last)
 
 static void
 ask_host_home(struct request *rq)

@@ -515,8 +515,8 @@ bool account_lets_in(
         struct worker *w, struct account *a, struct job *job, struct stanza *s);
 
 /*
- * Counts sessions of the whole service, about `most` of them a call: start with *at, *ret_host
- * and *ret_all at 0; true when all have been counted. host: of one domain.
+ * Counts sessions of the whole service, about `most` of them a call: start with *at,
+ * *ret_host and *ret_all at 0; true when all have been counted. host: of one domain.
  */
 bool route_count_sessions(struct worker *w, uint64_t *at, size_t most, struct str host,
         uint64_t *ret_host, uint64_t *ret_all);
@@ -561,6 +561,8 @@ void session_ask(struct worker *w, const struct module *m, struct conn *c,
 /* The worker's clock (monotonic), the same in all workers. */
 uint32_t worker_now_s(const struct worker *w);
 uint64_t worker_now_ms(const struct worker *w);
+/* How long the service has been running, whatever became of this process. */
+uint64_t worker_uptime_s(const struct worker *w);
 
 /*
  * The time of the day in µs as an id: never the same twice, in no two workers, also

@@ -376,6 +376,12 @@ worker_now_ms(const struct worker *w)
 }
 
 uint64_t
+worker_uptime_s(const struct worker *w)
+{
+    return (clock_ms() - w->slot->started_ms) / 1000;
+}
+
+uint64_t
 worker_stamp_us(struct worker *w)
 {
     uint64_t n = w->proc->n_workers, now = clock_wall_us(),

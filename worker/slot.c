@@ -115,6 +115,7 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
     slot->transaction_conn = 0;
     slot->poison_conn = 0;
     slot->poison_deaths = 0;
+    slot->started_ms = clock_ms();
     snprintf(slot->instance, sizeof slot->instance, "%s", instance);
     *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, true);
     slot->layout = SLOT_LAYOUT;

@@ -18,7 +18,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 5, /* changes with the structures below */
+    SLOT_LAYOUT = 6, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -221,6 +221,7 @@ struct outbox_entry {
 struct slot {
     uint32_t magic, layout;
     char instance[33];         /* of the service's start that this content belongs to */
+    uint64_t started_ms;       /* when that was, on the monotonic clock */
     uint32_t conns_used;       /* records from here on were never used */
     uint64_t transaction_conn; /* whose stanza is being handled */
     uint64_t poison_conn;      /* in whose transaction the last occupants died, */

@@ -199,6 +199,7 @@ private_storage(struct base *b)
 static void
 last(struct base *b)
 {
+    int64_t soon = (int64_t)(clock_wall_us() / 1000000) + 1000;
     char text[300];
 
     base_expect(b, SQL_OK, "", SQL_LAST_GET, "t", "juliet");
@@ -214,6 +215,14 @@ last(struct base *b)
             "'')",
             col(b), val(b));
     base_raw(b, text);
+    base_expect(b, SQL_OK, "", SQL_LAST_NOTE, "tit", "juliet", 1699999999, "late");
+    base_expect(b, SQL_OK, "1700000000:Good night", SQL_LAST_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "", SQL_LAST_NOTE, "tit", "juliet", 1700000000, "again");
+    base_expect(b, SQL_OK, "1700000000:again", SQL_LAST_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "", SQL_LAST_NOTE, "tit", "odd", 998, "");
+    base_expect(b, SQL_OK, "998:", SQL_LAST_GET, "t", "odd");
+    base_expect(b, SQL_OK, "", SQL_LAST_SET, "tit", "odd", 5, "");
+    base_raw(b, "UPDATE last SET seconds = 'soon' WHERE username = 'odd'");
     base_expect(b, SQL_OK, "paris:1000;romeo:999", SQL_LAST_OLDER, "iti", 1001, "", 9);
     base_expect(b, SQL_OK, "romeo:999", SQL_LAST_OLDER, "iti", 1001, "paris", 9);
     base_expect(b, SQL_OK, "romeo:999", SQL_LAST_OLDER, "iti", 1000, "", 1);
@@ -221,10 +230,11 @@ last(struct base *b)
     base_expect(b, SQL_OK, "", SQL_USER_CREATE, "tittti", "juliet", 1, "x", "", "", 0);
     base_expect(b, SQL_OK, "", SQL_USER_CREATE, "titttiittti", "nurse", 1, "x", "", "",
             0, 2, "x", "", "", 0);
-    base_expect(b, SQL_OK, "nurse", SQL_LAST_NEVER, "ti", "", 9);
-    base_expect(b, SQL_OK, "", SQL_LAST_NEVER, "ti", "nurse", 9);
+    base_expect(b, SQL_OK, "nurse", SQL_LAST_NEVER, "lti", soon, "", 9);
+    base_expect(b, SQL_OK, "", SQL_LAST_NEVER, "lti", soon - 100000, "", 9);
+    base_expect(b, SQL_OK, "", SQL_LAST_NEVER, "lti", soon, "nurse", 9);
     base_expect(b, SQL_OK, "", SQL_LAST_DEL, "t", "juliet");
-    base_expect(b, SQL_OK, "juliet;nurse", SQL_LAST_NEVER, "ti", "", 9);
+    base_expect(b, SQL_OK, "juliet;nurse", SQL_LAST_NEVER, "lti", soon, "", 9);
     base_expect(b, SQL_OK, "1", SQL_LAST_COUNT, "i", 1000);
 }
 

@@ -29,6 +29,7 @@
 enum {
     STOP_MS = 1000,
     STOP_JOBS_MS = 3000,    /* for what is still to be stored */
+    STOP_QUIET_MS = 100,    /* what went to another worker may come back */
     BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
     PING_TIMEOUT_S = 32
 };
@@ -150,10 +151,26 @@ on_session_end(void *ctx, ipc_addr from, const void *msg, int *fd)
     worker_commit(w);
 }
 
+/* Others give us what is to be stored here, or back what they have no use for. */
+static void
+note_work(struct worker *w)
+{
+    if (w->stopping)
+        w->stop_quiet_ms = loop_now_ms(w->loop) + STOP_QUIET_MS;
+}
+
+static void
+on_sessions_ended(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    self(ctx)->n_ended++;
+}
+
 static void
 on_deliver(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)fd;
+    note_work(self(ctx));
     deliver_on_frame(self(ctx), msg);
 }
 
@@ -199,6 +216,7 @@ static void
 on_home(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)fd;
+    note_work(self(ctx));
     home_on_frame(self(ctx), msg);
 }
 
@@ -370,6 +388,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SM_SESSION] = on_sm_session,
     [IPC_SM_ITEM] = on_sm_item,
     [IPC_SM_END] = on_sm_end,
+    [IPC_SESSIONS_ENDED] = on_sessions_ended,
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,
     [IPC_ACCOUNT_REPLY] = on_account_reply,
@@ -596,6 +615,17 @@ worker_reload(struct proc *p)
     }
 }
 
+/* May there still be something to do? The sessions of others leave some, too. */
+static bool
+is_needed(const struct worker *w)
+{
+    uint64_t now = loop_now_ms(w->loop);
+
+    return now < w->stop_until_ms &&
+           (w->jobs->n > 0 || w->n_ended + 1 < w->proc->n_workers ||
+                   now < w->stop_quiet_ms);
+}
+
 /* What ended sessions leave goes into the database first; not for ever. */
 static void
 on_stop_timer(struct loop_timer *t)
@@ -612,7 +642,9 @@ on_stop_timer(struct loop_timer *t)
                 live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
-    if (w->jobs->n > 0 && loop_now_ms(w->loop) < w->stop_until_ms) {
+    if (w->jobs->n > 0)
+        note_work(w);
+    if (is_needed(w)) {
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
@@ -638,6 +670,11 @@ worker_stop(struct proc *p)
         worker_commit(w);
     }
     out_flush_all(w);
+    for (unsigned i = 0; i < w->proc->n_workers; i++) {
+        if (i != w->proc->slot)
+            outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_SESSIONS_ENDED,
+                    &(struct ipc_nothing){ 0 });
+    }
     w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
     w->stop_timer.fn = on_stop_timer;
     loop_timer_set(w->loop, &w->stop_timer, w->n_conns ? STOP_MS : 0);

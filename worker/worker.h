@@ -132,7 +132,9 @@ struct worker {
     unsigned n_listeners;
     bool accept_paused, blocked, stopping, finishing;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
-    uint64_t stop_until_ms;   /* when to stop without waiting for jobs */
+    uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
+    uint64_t stop_quiet_ms;   /* not before: something may still come back */
+    unsigned n_ended;         /* other workers whose sessions have ended */
     bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     bool inherited;  /* there was a predecessor */

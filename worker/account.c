@@ -419,6 +419,16 @@ load(struct worker *w, struct account *a, bool existence)
     }
 }
 
+/* Those who hold it wait for the answers, or hear at once that there will be none. */
+static void
+load_again(struct worker *w, struct account *a)
+{
+    parts_free(w, a);
+    load(w, a, false);
+    if (a->state == ACCOUNT_FAILED && a->n_asked == 0)
+        release(w, a);
+}
+
 static void
 join(struct worker *w, struct account *a, struct conn *c)
 {
@@ -541,10 +551,8 @@ session_next(struct worker *w, struct account *a, uint32_t *at)
 void
 account_read_again(struct worker *w, struct account *a)
 {
-    if (a->state != ACCOUNT_READY)
-        return;
-    parts_free(w, a);
-    load(w, a, false);
+    if (a->state == ACCOUNT_READY)
+        load_again(w, a);
 }
 
 void
@@ -588,8 +596,7 @@ accounts_reload(struct worker *w)
             worker_commit(w);
             continue;
         }
-        parts_free(w, a);
-        load(w, a, false);
+        load_again(w, a);
     }
     accounts_go_on(w, true); /* perhaps nobody holds them up any more */
 }

@@ -453,9 +453,13 @@ receive(struct worker *w, struct conn *c)
 static void
 want_account(struct worker *w, struct conn *c)
 {
+    struct live *l = live_of(w, c);
+
     if (c->state != STREAM_OPEN)
         return;
     account_join(w, c);
+    if (l->account && l->account->state == ACCOUNT_FAILED && !l->answer_s)
+        c2s_on_account(w, c); /* tried again after a while */
     if (c->flags & CONN_PRESENCE_NEW && session_account(w, c)) {
         worker_begin(w, c);
         session_on_loaded(w, c);

@@ -502,7 +502,8 @@ c2s_on_account(struct worker *w, struct conn *c)
 
     if (a && a->state == ACCOUNT_LOADING)
         return;
-    if (c->state == STREAM_OPEN && a && a->state == ACCOUNT_READY) {
+    if ((c->state == STREAM_OPEN || c->state == STREAM_DETACHED) && a &&
+            a->state == ACCOUNT_READY) {
         session_on_loaded(w, c);
     } else if (c->state == STREAM_OPEN) {
         live_of(w, c)->answer_s = w->now_s + ACCOUNT_AGAIN_S;

@@ -24,6 +24,7 @@
 #endif
 
 #include "base/clock.h"
+#include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -287,6 +288,8 @@ recover_end(struct worker *w)
             conn_record_free(w, c);
         } else if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
             live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
+            if (c->state == STREAM_DETACHED && c->flags & CONN_BOUND)
+                account_join(w, c); /* its client will not say anything */
             kept++;
         } else if (live_of(w, c)->fd < 0 && (sm_can_wait(c) || sm_is_coming(c))) {
             conn_close(w, c, "its socket was lost with the worker process");

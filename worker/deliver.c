@@ -68,10 +68,24 @@ is_held_back(struct worker *w, struct conn *c, const struct stanza *s)
     return hook_run(w, HOOK_TO_INACTIVE, &e) == HOOK_DONE;
 }
 
+/*
+ * Where a session of this worker goes on, if it was resumed (XEP-0198): here, or in
+ * another worker. A client may have done so thousands of times in a minute.
+ */
+static uint64_t
+follow(struct worker *w, uint64_t conn)
+{
+    const struct conn *c;
+
+    while ((c = conn_find(w, conn)) && c->state == STREAM_MOVED)
+        conn = c->sm->moved_to;
+    return conn;
+}
+
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
-    unsigned slot = conn_id_slot(conn);
+    unsigned slot = conn_id_slot(conn = follow(w, conn));
     struct buf to = { 0 }, from = { 0 };
     struct ipc_deliver m;
 
@@ -80,9 +94,6 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c)
             return false;
-        if (c->state ==
-                STREAM_MOVED) /* resumed (XEP-0198), here or in another worker */
-            return deliver_to_conn(w, c->sm->moved_to, s);
         if (!session_is_on(c))
             return false;
         if (!is_held_back(w, c, s))

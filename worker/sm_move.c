@@ -378,18 +378,20 @@ moved(struct worker *w, struct conn *c)
 void
 sm_on_resume(struct worker *w, const struct ipc_sm_resume *m)
 {
+    struct ipc_sm_resume onward = *m;
     struct conn *c = conn_find(w, m->old);
     ipc_addr from = ipc_addr_of(PROC_WORKER, conn_id_slot(m->conn));
     bool had_connection;
 
-    if (c && c->state == STREAM_MOVED) { /* the router has not said so yet */
-        struct ipc_sm_resume onward = *m;
-
+    while (c && c->state == STREAM_MOVED) { /* the router has not said so yet */
         onward.old = c->sm->moved_to;
+        c = conn_find(w, onward.old);
+    }
+    if (conn_id_slot(onward.old) != w->proc->slot) {
         ask_for(w, &onward);
         return;
     }
-
+    m = &onward; /* frames name the connection that they come from */
     if (!c || !sm_is_resumable(c) || !str_eq(conn_bare(c), m->bare) ||
             !str_eq_secret((struct str){ c->sm->token, SM_TOKEN }, m->token)) {
         log_debug(NULL, "a session of %.*s cannot be resumed: it is not there",

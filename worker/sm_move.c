@@ -215,6 +215,12 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     take_directed(w, c, m->directed);
 }
 
+static bool
+takes(const struct conn *c, uint64_t old)
+{
+    return c->state == STREAM_DETACHED && sm_is_coming(c) && c->sm->moved_to == old;
+}
+
 /* The one that is taking a session in from that connection. */
 static struct conn *
 taking(struct worker *w, uint64_t conn, uint64_t old)
@@ -223,11 +229,13 @@ taking(struct worker *w, uint64_t conn, uint64_t old)
 
     if (c && c->sm && c->sm->moved_to == old && !(c->flags & CONN_BOUND))
         return c;
+    if (takes(&w->conns[w->taking], old))
+        return &w->conns[w->taking];
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-        c = &w->conns[i];
-        if (c->state == STREAM_DETACHED && c->sm && c->sm->moved_to == old &&
-                !(c->flags & CONN_BOUND))
-            return c;
+        if (!takes(&w->conns[i], old))
+            continue;
+        w->taking = i; /* the next of thousands of frames need not look for it */
+        return &w->conns[i];
     }
     return NULL;
 }

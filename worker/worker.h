@@ -155,6 +155,7 @@ struct worker {
     struct list asked; /* what clients were asked: worker/iq.c */
     size_t n_asked;
     uint64_t ask_number;
+    uint32_t taking; /* index of the record that took a session in last (XEP-0198) */
     struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 

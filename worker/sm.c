@@ -27,7 +27,8 @@
 
 enum {
     ASK_AFTER = 20, /* stanzas */
-    MAX_S_MOST = 24 * 3600
+    MAX_S_MOST = 24 * 3600,
+    ITEM_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 
 bool
@@ -133,6 +134,10 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
 
     if (!sm)
         return;
+    if (bytes.n > ITEM_MAX) { /* its client is cut (OUT_BYTES_MAX): not tried again */
+        log_error(conn_ctx(w, c), "a stanza of %zu bytes cannot be kept", bytes.n);
+        bytes.n = 0;
+    }
     item = slot_alloc(w, sizeof *item + bytes.n);
     *item = (struct sm_item){ .at_us = clock_wall_us(), .n = (uint32_t)bytes.n };
     memcpy(item->bytes, bytes.p, bytes.n);

@@ -431,6 +431,32 @@ def test_the_connection_ends_while_the_session_comes(make_server, ends):
     assert [int(body(next_stanza(again)).split()[0]) for i in range(100)] == list(range(100))
 
 
+def test_a_worker_is_killed_while_the_session_comes(make_server):
+    """What has come of it is in the slot; the rest, and who waits for it, are not lost"""
+    server = make_server(config={"modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    taker, giver = (p["pid"] for p in sorted(server.processes("worker"), key=lambda p: p["slot"]))
+    previd = enable(juliet)
+    say(romeo, juliet, *(f"{i} {'x' * 30000}" for i in range(100)))
+    romeo.ping()
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    again = server.stream("juliet", worker=0).login(until="features")
+    os.kill(giver, signal.SIGSTOP)
+    again.send(f"<resume xmlns='{SM}' previd='{previd}' h='0'/>")
+    wait.until(lambda: "-> SM_WAIT" in server.log(), "the question")
+    romeo.ping()
+    half_of_it_comes(giver, taker)
+    romeo.ping()
+    os.kill(taker, signal.SIGKILL)
+    wait.until(lambda: taker not in pids(server) and 0 not in pids(server), "another worker")
+    os.kill(giver, signal.SIGCONT)
+    assert next_nonza(again, "resumed").get("h") == "0"
+    assert [int(body(next_stanza(again)).split()[0]) for i in range(100)] == list(range(100))
+    say(romeo, juliet, "more")
+    assert body(next_stanza(again)) == "more"
+
+
 def test_work_that_waits_for_the_client_goes_on_elsewhere(make_server):
     """Messages are given out as fast as the client reads; it does so by another connection"""
     server = make_server(config={"modules": {**MODULES, "mod_offline": {}}})

@@ -1,0 +1,183 @@
+"""Contact lists and presence while processes are killed: what was asked for has happened to
+both sides of each subscription, every client's list is what the server has, no push comes
+twice, and everybody knows what those whom he sees have said last.
+
+Of each two accounts one thing is under way at a time: the states of RFC 6121, appendix A, do
+not always come together again if both sides act at once. All pairs act at the same time.
+"""
+import os
+import random
+import signal
+import time
+
+import pytest
+
+from harness import wait, xml
+from harness.roster import NS, item, query
+from harness.stream import Closed
+
+MODULES = {"mod_ping": {}, "mod_roster": {"versioning": True, "store_current_id": True}}
+class Client:
+    """A session that keeps books of what it is told."""
+
+    def __init__(self, stream):
+        self.s = stream
+        self.roster, self.versions, self.seen, self.answers = {}, [], {}, {}
+        self.show, self.n_sent = "", 0
+
+    def take(self, el):
+        kind = el.tag.rpartition("}")[2]
+        if kind == "iq" and el.get("type") == "set":
+            q = el.find(f"{{{NS}}}query")
+            assert el.get("from") == self.s.bare
+            self.versions.append(tuple(q.get("ver").split(":")))
+            self.put(self.roster, q)
+            self.s.send(f"<iq type='result' id='{el.get('id')}'/>")
+        elif kind == "iq":
+            self.answers[el.get("id")] = el
+        elif kind == "presence" and el.get("type") in (None, "unavailable"):
+            self.seen[el.get("from")] = None if el.get("type") else \
+                el.findtext(f"{{{xml.NS_CLIENT}}}show") or ""
+        elif kind == "presence" and el.get("type") == "subscribe":
+            self.send(f"<presence type='subscribed' to='{el.get('from')}'/>")
+        elif kind == "presence":
+            assert el.get("type") in ("subscribed", "unsubscribe", "unsubscribed"), xml.show(el)
+
+    @staticmethod
+    def put(roster, q):
+        for i in q:
+            if i.get("subscription") == "remove":
+                roster.pop(i.get("jid"), None)
+            else:
+                roster[i.get("jid")] = (i.get("subscription"), i.get("ask"), i.get("name"),
+                                        i.get("approved"), sorted(g.text for g in i))
+
+    def drain(self, timeout=0.001):
+        while True:
+            try:
+                kind, el = self.s.next_event(timeout)
+            except AssertionError:
+                return
+            if kind != "element":
+                raise Closed(f"{self.s.name()}: the stream ended")
+            self.take(el)
+
+    def send(self, text):
+        self.n_sent += 1
+        i = f"q{self.n_sent}"
+        self.s.send(text.replace("ID", i))
+        return i
+
+    def ask(self, text):
+        i = self.send(text)
+        wait.until(lambda: self.drain(0.01) or i in self.answers, f"the answer to {text}",
+                   2 * wait.PATIENCE)
+        return self.answers.pop(i)
+
+    def get(self):
+        roster = {}
+        answer = self.ask(f"<iq type='get' id='ID'>{query()}</iq>")
+        assert answer.get("type") == "result", xml.show(answer)
+        self.put(roster, answer.find(f"{{{NS}}}query"))
+        return roster
+
+    def kind(self, other):
+        return self.roster.get(other.s.bare, ("none",))[0]
+
+    def sees(self, other):
+        return self.kind(other) in ("to", "both")
+
+
+class Pair:
+    """What two accounts should be to each other; both may be changed when they are."""
+
+    def __init__(self, a, b):
+        self.both, self.n_done = (a, b), 0
+        self.sub = {(a, b): False, (b, a): False}  # who sees whom
+        self.listed = {a: False, b: False}
+        self.names = {a: None, b: None}
+
+    def is_settled(self):
+        for x, y in (self.both, self.both[::-1]):
+            kind = {(0, 0): "none", (1, 0): "to", (0, 1): "from", (1, 1): "both"}[
+                int(self.sub[x, y]), int(self.sub[y, x])]
+            entry = x.roster.get(y.s.bare)
+            if (entry is not None) != self.listed[x]:
+                return f"{x.s.bare} has {entry} for {y.s.bare}"
+            if entry and (entry[0], entry[1], entry[2]) != (kind, None, self.names[x]):
+                return f"{x.s.bare} has {entry} for {y.s.bare}, not {kind} {self.names[x]}"
+            if x.seen.get(y.s.full) != (y.show if self.sub[x, y] else None):
+                return f"{x.s.bare} ({kind}) sees {y.s.full} {x.seen.get(y.s.full)}, who says {y.show}"
+        return None
+
+    def act(self, rng):
+        a, b = rng.sample(self.both, 2)
+        self.n_done += 1
+        what = rng.random()
+        if what < 0.2:
+            self.names[a] = f"n{self.n_done}"
+            self.listed[a] = True
+            a.send("<iq type='set' id='ID'>" + query(item(
+                b.s.bare, f"<group>g{self.n_done}</group>", name=self.names[a])) + "</iq>")
+        elif what < 0.3 and self.listed[a]:
+            self.sub[a, b] = self.sub[b, a] = self.listed[a] = False
+            self.names[a] = None
+            a.send(f"<iq type='set' id='ID'>{query(item(b.s.bare, subscription='remove'))}</iq>")
+        elif self.sub[a, b]:
+            self.sub[a, b] = False
+            who, kind, to = rng.choice(((a, "unsubscribe", b), (b, "unsubscribed", a)))
+            who.send(f"<presence type='{kind}' to='{to.s.bare}'/>")
+        else:
+            self.sub[a, b] = self.listed[a] = self.listed[b] = True
+            a.send(f"<presence type='subscribe' to='{b.s.bare}'/>")
+
+
+def run(server, roles, kills, seed, pause=0.5, n_clients=6):
+    rng = random.Random(seed)
+    slots = sorted(server.worker_connections())
+    clients = [Client(server.stream(f"u{i}", worker=slots[i % len(slots)]).login())
+               for i in range(n_clients)]
+    for c in clients:
+        c.roster = c.get()
+        c.send("<presence/>")
+    pairs = [Pair(a, b) for i, a in enumerate(clients) for b in clients[:i]]
+    hits = 0
+
+    def drain():
+        for c in clients:
+            c.drain()
+
+    for _ in range(kills):
+        end = time.monotonic() + pause  # the rhythm of the attack
+        while time.monotonic() < end:
+            drain()
+            for p in pairs:
+                if not p.is_settled():
+                    p.act(rng)
+            if rng.random() < 0.3:
+                c = rng.choice(clients)
+                c.show = rng.choice(("away", "xa", "dnd", "chat"))
+                c.send(f"<presence><show>{c.show}</show></presence>")
+        there = [p["pid"] for p in server.processes() if p["role"] in roles and p["pid"]]
+        if there:
+            os.kill(rng.choice(there), signal.SIGKILL)
+            hits += 1
+    try:
+        wait.until(lambda: drain() or not any(p.is_settled() for p in pairs), "all to settle",
+                   3 * wait.PATIENCE, pause=0.05)
+    except AssertionError:
+        raise AssertionError("\n".join(filter(None, (p.is_settled() for p in pairs)))) from None
+    for c in clients:
+        assert c.get() == c.roster
+        numbers = [int(n) for _, n in c.versions]
+        assert len({epoch for epoch, _ in c.versions}) <= 1, c.versions
+        assert numbers == sorted(set(numbers)), numbers
+    return hits, sum(p.n_done for p in pairs)
+
+
+@pytest.mark.parametrize("database", ["sqlite", "pgsql"])
+@pytest.mark.parametrize("roles", [("worker",), ("worker", "router", "sql")], ids=["workers", "any"])
+def test_contacts_are_what_was_asked_for(make_server, database, roles):
+    server = make_server(database=database, config={"loglevel": "info", "modules": MODULES})
+    hits, actions = run(server, roles, 6, seed=f"{database}{roles}")
+    assert hits >= 4 and actions > 30

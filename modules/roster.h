@@ -130,7 +130,8 @@ enum roster_flag {
     ROSTER_SHOW_ALL = 1 << 6,      /* the same, and it does not look by itself */
     ROSTER_HIDE = 1 << 7,          /* it does not see us any more */
     ROSTER_PROBE = 1 << 8,         /* we see the contact from now on */
-    ROSTER_REMOVED = 1 << 9        /* the item is no more; the contact may be */
+    ROSTER_REMOVED = 1 << 9,       /* the item is no more; the contact may be */
+    ROSTER_FORGET = 1 << 10        /* the contact does not let us see it any more */
 };
 
 /* Of one contact: kept by the job that writes it, then told to all workers. */

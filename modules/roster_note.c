@@ -102,6 +102,8 @@ presences(struct event *e, const struct roster_change *ch)
                 ch->flags & ROSTER_SHOW_ALL ? 0 : ch->when_ms);
     if (ch->flags & ROSTER_PROBE)
         presence_probe(e->w, e->account, &contact);
+    if (ch->flags & ROSTER_FORGET)
+        presence_forget(e->w, e->account, &contact);
 }
 
 void

@@ -161,6 +161,8 @@ roster_in(struct job *j, const struct sql_result *result)
     if (host && subscription_kind(r.now) & ~subscription_kind(before) &
                         SUBSCRIPTION_KIND_TO)
         ch.flags |= ROSTER_PROBE;
+    if (host && r.acts & SUBSCRIPTION_LOST)
+        ch.flags |= ROSTER_FORGET;
     roster_change_begin(j, &ch);
 }
 

@@ -143,9 +143,20 @@ inbound(struct job *j, const struct sql_result *result)
 
 /* --- Sessions that have ended --- */
 
+/*
+ * What a job about the end of a session keeps: how long it waits next, and who was
+ * subscribed at the end, packed as groups of contacts are. Who is not any more when the
+ * job goes on was not told of this session, as it was gone.
+ */
+struct last {
+    uint32_t wait_ms, known; /* known: the account was there to be asked */
+};
+
 void
-core_session_ended(struct worker *w, struct conn *c, struct str presence)
+core_session_ended(
+        struct worker *w, struct conn *c, struct account *a, struct str presence)
 {
+    struct last last = { .wait_ms = ENDED_FIRST_MS, .known = a != NULL };
     struct job_start start = { .module = &core_module,
         .host = conf_host_find(w->proc->conf, conn_domain(c)),
         .step = STEP_ENDED,
@@ -153,22 +164,34 @@ core_session_ended(struct worker *w, struct conn *c, struct str presence)
         .conn = conn_id(w, c),
         .from = conn_jid(c),
         .stanza = presence };
+    struct contact contact;
+    struct buf data = { 0 };
+    size_t at = 0;
 
-    if (start.host && !w->stopping)
-        job_begin_loaded(w, &start);
+    if (!start.host || w->stopping)
+        return;
+    buf_add(&data, &last, sizeof last);
+    while (a && contacts_next(&a->contacts, &at, &contact)) {
+        if (contact.bits & CONTACT_FROM)
+            contact_group_add(&data, contact.jid);
+    }
+    start.data = buf_str(&data);
+    job_begin_loaded(w, &start);
+    buf_fini(&data);
 }
 
 /* Not yet: again after a while, which doubles. */
 static void
-wait_for_router(struct job *j)
+wait_for_router(struct job *j, struct last last)
 {
-    uint32_t ms = ENDED_FIRST_MS;
+    struct buf data = { 0 };
 
-    if (j->data.n == sizeof ms)
-        memcpy(&ms, j->data.p, sizeof ms);
-    job_sleep(j, STEP_ENDED, ms);
-    ms = ms * 2 < ENDED_MOST_MS ? ms * 2 : ENDED_MOST_MS;
-    job_keep(j, (struct str){ (const char *)&ms, sizeof ms });
+    job_sleep(j, STEP_ENDED, last.wait_ms);
+    last.wait_ms = last.wait_ms * 2 < ENDED_MOST_MS ? last.wait_ms * 2 : ENDED_MOST_MS;
+    buf_add(&data, &last, sizeof last);
+    buf_add(&data, j->data.p + sizeof last, j->data.n - sizeof last);
+    job_keep(j, buf_str(&data));
+    buf_fini(&data);
 }
 
 /*
@@ -180,15 +203,21 @@ static void
 ended(struct job *j, const struct sql_result *result)
 {
     struct route_hit hit;
+    struct last last;
     int r = deliver_find(
             j->w, jid_bare_text(j->arena, &j->from), j->from.resource, &hit);
 
     (void)result;
-    job_release(j);
+    if (j->data.n < sizeof last)
+        return;
+    memcpy(&last, j->data.p, sizeof last);
+    if (last.known)
+        job_release(j); /* otherwise what comes behind must find it done */
     if (r < 0 || (r > 0 && hit.conn == j->conn))
-        wait_for_router(j);
+        wait_for_router(j, last);
     else if (r == 0 || !hit.available)
-        presence_say_ended(j->w, j->account, &j->from, job_stanza(j));
+        presence_say_ended(j->w, j->account, &j->from, job_stanza(j),
+                (struct str){ j->data.p + sizeof last, j->data.n - sizeof last });
 }
 
 /* --- Notifications --- */

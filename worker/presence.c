@@ -219,6 +219,7 @@ say_available(struct worker *w, struct conn *c, struct account *a)
     if (!(c->flags & CONN_WANTS_OTHERS))
         return;
     SET(w, c->flags, c->flags & ~(uint32_t)CONN_WANTS_OTHERS);
+    live_of(w, c)->available_ms = live_of(w, c)->presence_ms;
     others_to_self(w, c);
     presence_probe_contacts(w, c, a);
 }
@@ -293,7 +294,7 @@ presence_end(struct worker *w, struct conn *c)
     if (bytes.n == 0)
         presence_write_unavailable(&bytes, conn_full(c));
     if (seen)
-        core_session_ended(w, c, buf_str(&bytes));
+        core_session_ended(w, c, session_account(w, c), buf_str(&bytes));
     to_directed(w, c, buf_str(&bytes), seen);
     keep(w, c, STR_NULL);
     SET(w, c->flags,
@@ -304,8 +305,9 @@ presence_end(struct worker *w, struct conn *c)
 
 void
 presence_say_ended(struct worker *w, struct account *a, const struct jid *full,
-        struct str presence)
+        struct str presence, struct str subscribed)
 {
     to_own_resources(w, full, presence, PRESENCE_UNAVAILABLE, 0);
     presence_to_contacts(w, a, full, presence, PRESENCE_UNAVAILABLE);
+    presence_to_former(w, a, full, presence, subscribed);
 }

@@ -20,11 +20,11 @@ bool presence_directed(
 void presence_end(struct worker *w, struct conn *c);
 
 /*
- * The router does not show the session any more: its end, in the client's words or, if
- * presence is empty, in ours.
+ * The router does not show the session any more: its end, to those who are subscribed,
+ * and to those who were when it ended (packed as groups are).
  */
 void presence_say_ended(struct worker *w, struct account *a, const struct jid *full,
-        struct str presence);
+        struct str presence, struct str subscribed);
 
 /* The router has committed a change of presence. */
 void session_on_present(
@@ -57,7 +57,12 @@ void presence_answer_probe(struct worker *w, struct account *a, const struct jid
 /* <presence type='unavailable'/> of a full JID. */
 void presence_write_unavailable(struct buf *out, struct str full);
 
-/* worker/core.c: presence_say_ended(), when it is time. */
-void core_session_ended(struct worker *w, struct conn *c, struct str presence);
+/* To those of a list (packed as groups are) who are not subscribed any more. */
+void presence_to_former(struct worker *w, struct account *a, const struct jid *from,
+        struct str bytes, struct str list);
+
+/* worker/core.c: presence_say_ended(), when it is time; a may be NULL. */
+void core_session_ended(
+        struct worker *w, struct conn *c, struct account *a, struct str presence);
 
 #endif

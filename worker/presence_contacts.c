@@ -17,6 +17,10 @@
 #include "xml/writer.h"
 #include "xmpp/stanza.h"
 
+enum {
+    JUST_ONLINE_MS = 60 * 1000 /* a change takes its time while the database is slow */
+};
+
 void
 presence_write_unavailable(struct buf *out, struct str full)
 {
@@ -134,6 +138,26 @@ presence_to_contacts(struct worker *w, struct account *a, const struct jid *from
     to_subscribed(w, a, &s, true);
     fanout_end(w);
     to_subscribed(w, a, &s, false);
+}
+
+/* Only of an end: it is no secret from who has seen the session. */
+void
+presence_to_former(struct worker *w, struct account *a, const struct jid *from,
+        struct str bytes, struct str list)
+{
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_UNAVAILABLE,
+        .from = *from,
+        .bytes = bytes };
+    struct contact contact, now;
+
+    while (contact_group_next(&list, &contact.jid)) {
+        if (contacts_find(&a->contacts, contact.jid, &now) && now.bits & CONTACT_FROM)
+            continue;
+        s.to = contact_jid(&contact);
+        if (may_see(w, a, &s))
+            to_contact(w, &s);
+    }
 }
 
 /* One session's presence, or its absence, to one contact. */
@@ -325,6 +349,22 @@ presence_probe_contacts(struct worker *w, struct conn *c, struct account *a)
     }
 }
 
+/* One resource of a contact is not to be seen any more. */
+static void
+say_gone(struct worker *w, struct conn *c, const struct jid *contact,
+        const struct route_entry *e)
+{
+    struct jid full = jid_bare(contact);
+    struct buf bytes = { 0 };
+
+    full.resource = e->resource;
+    presence_write_unavailable(&bytes, jid_text(&w->scratch, &full));
+    stanza_add_to(&w->text, buf_str(&bytes), conn_bare(c));
+    if (e->available)
+        out_add_stanza(w, c, buf_str(&w->text));
+    buf_fini(&bytes);
+}
+
 void
 presence_probe(struct worker *w, struct account *a, const struct jid *contact)
 {
@@ -335,5 +375,29 @@ presence_probe(struct worker *w, struct account *a, const struct jid *contact)
     while ((c = session_next(w, a, &at))) {
         if (c->flags & CONN_AVAILABLE)
             probe_contact(w, c, bare, contact);
+    }
+}
+
+/*
+ * A session that has just come online may have found the contact's presence in the
+ * table after the contact's worker had told all who were online that it is over.
+ */
+void
+presence_forget(struct worker *w, struct account *a, const struct jid *contact)
+{
+    struct str bare = jid_bare_text(&w->scratch, contact);
+    uint32_t now_ms = (uint32_t)loop_now_ms(w->loop);
+    struct conn *c;
+    uint32_t at = 0;
+
+    while ((c = session_next(w, a, &at))) {
+        uint32_t since_ms = live_of(w, c)->available_ms;
+
+        if (!(c->flags & CONN_AVAILABLE) ||
+                (since_ms && now_ms - since_ms > JUST_ONLINE_MS))
+            continue;
+        deliver_lookup(w, bare, 0);
+        for (size_t i = 0; i < w->snapshot->n && !is_filtered(w); i++)
+            say_gone(w, c, contact, &w->snapshot->entry[i]);
     }
 }

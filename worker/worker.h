@@ -55,11 +55,12 @@ struct live {
     uint32_t answer_s;      /* when another process must have answered; 0: none asked */
     uint32_t ack_s;         /* when the client must have acknowledged; 0: not asked */
     uint32_t last_rx_s;
-    uint32_t presence_ms; /* its presence was broadcast last (lower 32 bits of the
-                             loop's clock); 0: not known */
-    uint32_t queued;      /* stanzas that wait to be sent */
-    uint32_t resume_ms;   /* paused: until then (lower 32 bits of the loop's clock) */
-    uint32_t shaper_ms;   /* token bucket: when it was filled last */
+    uint32_t presence_ms;  /* its presence was broadcast last (lower 32 bits of the
+                              loop's clock); 0: not known */
+    uint32_t available_ms; /* it became available; likewise */
+    uint32_t queued;       /* stanzas that wait to be sent */
+    uint32_t resume_ms;    /* paused: until then (lower 32 bits of the loop's clock) */
+    uint32_t shaper_ms;    /* token bucket: when it was filled last */
     int64_t shaper_tokens;
     const struct conf_shaper *shaper;
     uint32_t next_dirty; /* index + 1; 0: end */

@@ -18,19 +18,56 @@ from harness.stream import Closed
 
 MODULES = {"mod_ping": {}, "mod_roster": {"versioning": True, "store_current_id": True}}
 class Client:
-    """A session that keeps books of what it is told."""
+    """A client that keeps books of what it is told, also from session to session."""
 
-    def __init__(self, stream):
-        self.s = stream
+    def __init__(self, server, name, slots):
+        self.server, self.name, self.slots = server, name, slots
         self.roster, self.versions, self.seen, self.answers = {}, [], {}, {}
-        self.show, self.n_sent = "", 0
+        self.show, self.n_sent, self.ver = None, 0, ""
+        self.s = server.stream(name, resource="r", worker=slots[0]).login()
+        self.begin()
+
+    def begin(self):
+        """Its roster, or what has changed in it, and its presence."""
+        self.seen = {}
+        i = self.send(f"<iq type='get' id='ID'>{query(ver=self.ver)}</iq>")
+        q = self.wait_for(i).find(f"{{{NS}}}query")
+        if q is not None:
+            self.roster, self.ver = {}, q.get("ver")
+            self.put(self.roster, q)
+        self.say("")
+
+    def say(self, show):
+        self.show = show
+        inner = f"<show>{show}</show>" if show else ""
+        self.send(f"<presence>{inner}</presence>")
+
+    def come_and_go(self, rng):
+        """Another show, away and back, or another session under the same address."""
+        what = rng.random()
+        if what < 0.7:
+            self.say(rng.choice(("away", "xa", "dnd", "chat", "")))
+        elif what < 0.85:
+            self.seen[self.s.full] = ""
+            self.send("<presence type='unavailable'/>")
+            wait.until(lambda: self.drain(0.01) or self.seen.get(self.s.full, "") is None,
+                       "one's own unavailable presence", 2 * wait.PATIENCE)
+            self.seen = {}
+            self.say("")
+        else:
+            # What it has sent is handled; what is on its way to it is lost.
+            self.wait_for(self.send("<iq type='get' id='ID'><ping xmlns='urn:xmpp:ping'/></iq>"))
+            rng.choice((self.s.abort, self.s.close))()
+            self.s = self.server.stream(self.name, resource="r").login()
+            self.begin()
 
     def take(self, el):
         kind = el.tag.rpartition("}")[2]
         if kind == "iq" and el.get("type") == "set":
             q = el.find(f"{{{NS}}}query")
             assert el.get("from") == self.s.bare
-            self.versions.append(tuple(q.get("ver").split(":")))
+            self.ver = q.get("ver")
+            self.versions.append(tuple(self.ver.split(":")))
             self.put(self.roster, q)
             self.s.send(f"<iq type='result' id='{el.get('id')}'/>")
         elif kind == "iq":
@@ -68,15 +105,13 @@ class Client:
         self.s.send(text.replace("ID", i))
         return i
 
-    def ask(self, text):
-        i = self.send(text)
-        wait.until(lambda: self.drain(0.01) or i in self.answers, f"the answer to {text}",
-                   2 * wait.PATIENCE)
+    def wait_for(self, i):
+        wait.until(lambda: self.drain(0.01) or i in self.answers, "an answer", 2 * wait.PATIENCE)
         return self.answers.pop(i)
 
     def get(self):
         roster = {}
-        answer = self.ask(f"<iq type='get' id='ID'>{query()}</iq>")
+        answer = self.wait_for(self.send(f"<iq type='get' id='ID'>{query()}</iq>"))
         assert answer.get("type") == "result", xml.show(answer)
         self.put(roster, answer.find(f"{{{NS}}}query"))
         return roster
@@ -135,11 +170,7 @@ class Pair:
 def run(server, roles, kills, seed, pause=0.5, n_clients=6):
     rng = random.Random(seed)
     slots = sorted(server.worker_connections())
-    clients = [Client(server.stream(f"u{i}", worker=slots[i % len(slots)]).login())
-               for i in range(n_clients)]
-    for c in clients:
-        c.roster = c.get()
-        c.send("<presence/>")
+    clients = [Client(server, f"u{i}", slots[i % len(slots):]) for i in range(n_clients)]
     pairs = [Pair(a, b) for i, a in enumerate(clients) for b in clients[:i]]
     hits = 0
 
@@ -155,9 +186,7 @@ def run(server, roles, kills, seed, pause=0.5, n_clients=6):
                 if not p.is_settled():
                     p.act(rng)
             if rng.random() < 0.3:
-                c = rng.choice(clients)
-                c.show = rng.choice(("away", "xa", "dnd", "chat"))
-                c.send(f"<presence><show>{c.show}</show></presence>")
+                rng.choice(clients).come_and_go(rng)
         there = [p["pid"] for p in server.processes() if p["role"] in roles and p["pid"]]
         if there:
             os.kill(rng.choice(there), signal.SIGKILL)

@@ -58,6 +58,7 @@ stream_enter(struct worker *w, struct conn *c, enum stream_state state)
     log_debug(conn_ctx(w, c), "%s -> %s", states[c->state].name, states[state].name);
     SET(w, c->state, (uint8_t)state);
     switch (state) {
+    case STREAM_IQ_WAIT:
     case STREAM_SASL_WAIT:
     case STREAM_BIND_WAIT:
     case STREAM_SM_WAIT:
@@ -333,6 +334,9 @@ c2s_on_choice(struct worker *w, struct conn *c, struct xml_el *el)
         sasl_on_element(w, c, el);
     else if (xml_is(el, NULL, NS_SASL))
         stream_fail(w, c, STREAM_ERROR_POLICY_VIOLATION, "STARTTLS is required first");
+    else if (stanza_kind(el) == STANZA_IQ && c->state == STREAM_FEATURES &&
+             !tls_is_missing(w, c) && iq_on_early(w, c, el))
+        return;
     else if (stanza_kind(el) != STANZA_OTHER)
         stream_fail(w, c, STREAM_ERROR_NOT_AUTHORIZED, "authentication comes first");
     else

@@ -124,6 +124,12 @@ conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid)
     SET(w, c->resource_n, (uint16_t)jid->resource.n);
 }
 
+bool
+conn_is_encrypted(const struct conn *c)
+{
+    return c->tls != CONN_PLAIN;
+}
+
 void
 conn_sockaddr(const struct conn *c, struct sockaddr_storage *ret_addr)
 {

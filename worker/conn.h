@@ -60,8 +60,6 @@ uint16_t conn_route_flags(const struct worker *w, const struct conn *c);
 
 /* The same without the port. */
 const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
-/* For rules: the address as a sockaddr. */
-void conn_sockaddr(const struct conn *c, struct sockaddr_storage *ret_addr);
 
 const struct conf_listener *conn_listener(const struct worker *w, const struct conn *c);
 

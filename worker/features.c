@@ -113,8 +113,11 @@ features_send(struct worker *w, struct conn *c)
         if (features_may_start_tls(w, c))
             buf_addf(out, "<starttls xmlns='" NS_TLS "'>%s</starttls>",
                     required ? "<required/>" : "");
-        if (!required || c->tls != CONN_PLAIN)
+        if (!required || c->tls != CONN_PLAIN) {
             add_mechanisms(w, c, out);
+            if (e.host)
+                hook_run(w, HOOK_EARLY_FEATURES, &e);
+        }
     }
     add_limits(w, c, out);
     buf_add_c(out, "</stream:features>");

@@ -64,6 +64,7 @@ may_read(const struct worker *w, const struct conn *c)
         return !w->blocked && !w->stopping && session_account(w, c);
     case STREAM_CLOSING:
         return true;
+    case STREAM_IQ_WAIT:
     case STREAM_SASL_WAIT:
     case STREAM_BIND_WAIT:
     case STREAM_SM_WAIT:

@@ -14,8 +14,10 @@
 
 #include "base/clock.h"
 #include "worker/account.h"
+#include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/in.h"
 #include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/out.h"
@@ -25,6 +27,7 @@
 
 enum {
     ASKED_MAX = 10000,
+    EARLY_MAX = 10, /* requests before authentication */
     ASK_ID_SIZE = 32
 };
 
@@ -178,6 +181,83 @@ iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, enum iq_type 
         session_bounce(w, c, el, STANZA_ERROR_RESOURCE_CONSTRAINT);
     else
         handler_call(w, c, hm, h, el, to, host);
+}
+
+/* --- Before authentication --- */
+
+bool
+iq_early_answer(struct worker *w, uint64_t conn, const struct xml_el *reply)
+{
+    struct conn *c = conn_find(w, conn);
+
+    if (!c || c->state != STREAM_IQ_WAIT)
+        return false;
+    worker_begin(w, c);
+    buf_reset(&w->text, SIZE_MAX);
+    xml_write(&w->text, reply, STR(NS_CLIENT));
+    out_add(w, c, buf_str(&w->text));
+    stream_enter(w, c, STREAM_FEATURES);
+    worker_commit(w);
+    in_resume(w, c);
+    return true;
+}
+
+static void
+early_refuse(struct worker *w, struct conn *c, struct xml_el *el, enum stanza_error e)
+{
+    worker_count(w, COUNTER_STANZAS_BOUNCED, 1);
+    iq_early_answer(w, conn_id(w, c),
+            stanza_reply_error(el->arena, el, e, ERROR_TYPE_DEFAULT, NULL));
+}
+
+/* To this server, which is also who is meant without an address. */
+static bool
+is_to_host(struct xml_el *el, struct str domain)
+{
+    struct str to = xml_attr(el, "to"), prepared;
+
+    return to.n == 0 ||
+           (jid_prep_domain(el->arena, to, &prepared) == 0 && str_eq(prepared, domain));
+}
+
+/* Who has no address yet does not state one (from). */
+bool
+iq_on_early(struct worker *w, struct conn *c, struct xml_el *el)
+{
+    const struct conf_host *host = live_of(w, c)->host;
+    struct job_start start = {
+        .host = host, .conn = conn_id(w, c), .to = { .domain = conn_domain(c) }
+    };
+    const struct host_module *hm;
+    const struct module_iq *h;
+    enum iq_type type;
+    unsigned types;
+
+    if (!host || iq_type(el, &type) < 0 || (type != IQ_GET && type != IQ_SET) ||
+            !is_to_host(el, host->name))
+        return false;
+    types = type == IQ_GET ? IQ_GETS : IQ_SETS;
+    h = handler_find(host_run_of(w, host), iq_payload(el), IQ_EARLY, types, &hm);
+    if (!h)
+        return false;
+    if (c->n_early >= EARLY_MAX) {
+        stream_fail(w, c, STREAM_ERROR_POLICY_VIOLATION,
+                "too many requests before authentication");
+        return true;
+    }
+    SET(w, c->n_early, (uint8_t)(c->n_early + 1));
+    xml_set(el, "from", STR_NULL);
+    stream_enter(w, c, STREAM_IQ_WAIT);
+    start.module = hm->module;
+    start.step = h->step;
+    if (!(h->types & types))
+        early_refuse(w, c, el,
+                type == IQ_GET ? STANZA_ERROR_BAD_REQUEST : STANZA_ERROR_NOT_ALLOWED);
+    else if (jobs_are_many(w))
+        early_refuse(w, c, el, STANZA_ERROR_RESOURCE_CONSTRAINT);
+    else
+        job_call_step(w, &start, el);
+    return true;
 }
 
 /* --- What we ask --- */

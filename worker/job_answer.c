@@ -6,6 +6,7 @@
 #include "ipc/post.h"
 #include "worker/conn.h"
 #include "worker/outbox.h"
+#include "worker/session.h"
 
 void
 job_see_stanza(struct job *j)
@@ -36,7 +37,7 @@ job_see_stanza(struct job *j)
 static void
 answer(struct job *j, const struct xml_el *reply)
 {
-    if (!reply)
+    if (!reply || iq_early_answer(j->w, j->conn, reply))
         return;
     if (j->conn)
         route_to_conn(j->w, j->conn, reply);

@@ -153,6 +153,9 @@ enum hook {
     HOOK_CAPS,
     /* Stream features after authentication: c, out (append elements). */
     HOOK_STREAM_FEATURES,
+    /* Those before authentication: c (its stream), out. Not where TLS is yet to come.
+     */
+    HOOK_EARLY_FEATURES,
     /*
      * An account's rows have been read, those of at least one part, and nobody has it
      * yet: account. DONE: it has to wait for something else, until accounts_go_on().
@@ -209,7 +212,13 @@ struct module_hook {
 enum iq_where {
     IQ_SERVER = 1 << 0, /* to the server's own address */
     IQ_OWN = 1 << 1,    /* to the asker's own bare address, or without `to` */
-    IQ_OTHERS = 1 << 2  /* to the bare address of another account of ours */
+    IQ_OTHERS = 1 << 2, /* to the bare address of another account of ours */
+    /*
+     * Of a client before authentication, to its server: j->from is empty, j->conn its
+     * stream. At once, whatever the discipline; nothing more is read from the client
+     * until the step, or one that follows, has answered.
+     */
+    IQ_EARLY = 1 << 3
 };
 enum iq_types {
     IQ_GETS = 1 << 0,
@@ -369,6 +378,9 @@ struct str session_presence(
         const struct conn *c); /* the last broadcast one; may be empty */
 struct str session_address(
         const struct conn *c, char ret_text[64]); /* network address */
+/* For rules (struct conf_subject); and whether its stream is under TLS. */
+void conn_sockaddr(const struct conn *c, struct sockaddr_storage *ret_addr);
+bool conn_is_encrypted(const struct conn *c);
 uint64_t session_since_us(const struct conn *c);
 
 /* The client's own flags in the route table (carbons, interested …); see job_route().

@@ -150,6 +150,7 @@ can_go_on(const struct conn *c)
     switch ((enum stream_state)c->state) {
     case STREAM_HEADER:
     case STREAM_FEATURES:
+    case STREAM_IQ_WAIT: /* its job goes on */
     case STREAM_BIND:
     case STREAM_BIND_WAIT:
     case STREAM_SM_WAIT:

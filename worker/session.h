@@ -33,6 +33,12 @@ void session_flags_settle(struct worker *w, struct conn *c);
 void iq_on_request(struct worker *w, struct conn *c, struct xml_el *el,
         enum iq_type type, const struct jid *to);
 /* An answer to what the server has asked. */
+/*
+ * A request before authentication: false, nobody takes it. iq_early_answer: the reply
+ * to one; false: it is no such connection, or none that waits for an answer.
+ */
+bool iq_on_early(struct worker *w, struct conn *c, struct xml_el *el);
+bool iq_early_answer(struct worker *w, uint64_t conn, const struct xml_el *reply);
 void iq_on_response(struct worker *w, struct conn *c, struct xml_el *el);
 void iq_tick(struct worker *w);
 void iq_free(struct worker *w);

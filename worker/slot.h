@@ -159,6 +159,7 @@ struct conn {
     uint16_t account_flags; /* the account's, as the router was told last */
     bool told_available;    /* what HOOK_PRESENCE was told last */
     int8_t told_priority;
+    uint8_t n_early; /* requests before authentication */
     struct sm *sm; /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
     struct held_list *held; /* NULL: nothing is */

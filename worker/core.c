@@ -270,9 +270,10 @@ account_reread(struct worker *w, struct str bare)
 }
 
 void
-core_account_removed(struct worker *w, struct str bare)
+core_account_removed(struct worker *w, struct str bare, bool by_itself)
 {
-    sessions_notify(w, &core_module, bare, NOTIFY_REMOVED, STR_NULL);
+    sessions_notify(
+            w, &core_module, bare, NOTIFY_REMOVED, by_itself ? STR("own") : STR_NULL);
 }
 
 void
@@ -282,14 +283,24 @@ account_remove(struct worker *w, struct str bare)
                          .module = &core_module, .step = STEP_REMOVE, .bare = bare });
 }
 
+void
+account_remove_itself(
+        struct worker *w, struct str bare, uint64_t conn, const struct xml_el *iq)
+{
+    home_call(w, &(struct home_call){ .module = &core_module,
+                         .step = STEP_REMOVE,
+                         .bare = bare,
+                         .conn = conn,
+                         .el = iq });
+}
+
 static void
 notify(struct event *e, unsigned what, struct str data)
 {
-    (void)data;
     if (what == NOTIFY_REREAD)
         account_read_again(e->w, e->account);
     else if (what == NOTIFY_REMOVED)
-        removal_told(e->w, e->account);
+        removal_told(e->w, e->account, data.n > 0);
 }
 
 static const job_fn steps[] = {

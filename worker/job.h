@@ -73,6 +73,14 @@ void job_sql_accounts(struct job *j, unsigned step, enum conf_auth_method method
 /* The same request again after a while (1 s, 2 s, … 30 s), after SQL_UNAVAILABLE. */
 void job_retry(struct job *j, unsigned step);
 
+/*
+ * Asks the auth process about accounts (auth/account.c). The only value of the result
+ * is its enum ipc_status as a number. It is asked until it answers, so the question
+ * must be one that may be repeated. Texts are copied.
+ */
+void job_auth(struct job *j, unsigned step, const char *name, const struct str *arg,
+        size_t n);
+
 /* Goes on when the account (of the job's key) is loaded: j->account. */
 void job_account(struct job *j, unsigned step);
 

@@ -85,7 +85,10 @@ status_of(uint8_t status)
 void
 jobs_on_auth_reply(struct worker *w, const struct ipc_reply *m)
 {
-    struct sql_result result = { .status = status_of(m->status) };
+    struct sql_value status = sql_int(m->status);
+    struct sql_result result = {
+        .status = status_of(m->status), .n_rows = 1, .n_cols = 1, .value = &status
+    };
 
     list_for(node, &w->jobs->auth)
     {

@@ -81,13 +81,7 @@ void job_run(struct worker *w, struct slot_job *s, const struct sql_result *resu
 void job_sql_at(struct job *j, unsigned step, enum sql_which which, enum sql_op op,
         const struct sql_value *param, size_t n);
 
-/*
- * worker/job_auth.c: asks the auth process about accounts (auth/account.c); the step
- * gets its answer as a result without rows. It may be asked again if it died, so the
- * question must be one that may be repeated.
- */
-void job_auth(struct job *j, unsigned step, const char *name, const struct str *arg,
-        size_t n);
+/* worker/job_auth.c */
 void job_auth_send(struct worker *w, struct slot_job *s);
 void jobs_on_auth_reply(struct worker *w, const struct ipc_reply *m);
 

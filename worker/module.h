@@ -451,6 +451,9 @@ void accounts_go_on(struct worker *w, bool ok);
 void account_reread(struct worker *w, struct str bare);
 /* It is removed with all that is kept for it, and its sessions end. */
 void account_remove(struct worker *w, struct str bare);
+/* The same at the request of one of its sessions, which is answered. */
+void account_remove_itself(
+        struct worker *w, struct str bare, uint64_t conn, const struct xml_el *iq);
 /* Account-wide route flags (ROUTE_FILTER, ROUTE_ARCHIVE) that this module asks for. */
 void account_set_flags(
         struct worker *w, struct account *a, const struct module *m, uint16_t flags);

@@ -67,16 +67,19 @@ removal_asked(struct job *j, const struct sql_result *result)
     switch (result->status) {
     case SQL_OK:
     case SQL_NOT_FOUND:
-        core_account_removed(j->w, bare);
+        job_reply(j, NULL); /* first: then its stream ends */
+        core_account_removed(j->w, bare, j->el != NULL);
         forget(j, databases(j));
         break;
     case SQL_UNAVAILABLE:
+        job_error(j, STANZA_ERROR_RESOURCE_CONSTRAINT, "the database is away");
         job_call_reply(j, IPC_UNAVAILABLE, STR("the database does not answer"));
         break;
     case SQL_CONFLICT:
     case SQL_ERROR:
         log_error(NULL, "cannot remove the account %.*s: %s", STR_ARG(bare),
                 sql_status_name(result->status));
+        job_error(j, STANZA_ERROR_INTERNAL_SERVER_ERROR, NULL);
         job_call_reply(j, IPC_FAILED, STR("the account could not be removed"));
         break;
     }
@@ -99,9 +102,12 @@ removal_forgot(struct job *j, const struct sql_result *result)
     forget(j, left);
 }
 
-/* Its sessions say their last words to those who were its contacts. */
+/*
+ * Its sessions say their last words to those who were its contacts. XEP-0077, 3.2:
+ * not-authorized, for who has asked for it; others are told as ejabberd does.
+ */
 void
-removal_told(struct worker *w, struct account *a)
+removal_told(struct worker *w, struct account *a, bool by_itself)
 {
     struct conn *c, *next;
     uint32_t at = 0;
@@ -109,6 +115,8 @@ removal_told(struct worker *w, struct account *a)
     account_removed(w, a);
     for (c = session_next(w, a, &at); c; c = next) {
         next = session_next(w, a, &at);
-        session_kill(w, c, STREAM_ERROR_CONFLICT, "User removed");
+        session_kill(w, c,
+                by_itself ? STREAM_ERROR_NOT_AUTHORIZED : STREAM_ERROR_CONFLICT,
+                "User removed");
     }
 }

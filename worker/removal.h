@@ -10,13 +10,13 @@ void removal_asked(struct job *j, const struct sql_result *result);
 void removal_forgot(struct job *j, const struct sql_result *result);
 
 /* What each worker does when it is told. */
-void removal_told(struct worker *w, struct account *a);
+void removal_told(struct worker *w, struct account *a, bool by_itself);
 
 /* worker/core.c: the numbers of these steps, and the way to tell all workers. */
 enum {
     CORE_STEP_REMOVAL_ASKED = 4,
     CORE_STEP_REMOVAL_FORGOT
 };
-void core_account_removed(struct worker *w, struct str bare);
+void core_account_removed(struct worker *w, struct str bare, bool by_itself);
 
 #endif

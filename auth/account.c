@@ -3,7 +3,13 @@
  *
  *     check_account, remove        SQL, then the answer
  *     register, change_password    WORK (new keys), then SQL, then the answer
+ *     register_from                the same for somebody whom we do not know
  *     check_password               SQL, then WORK (PBKDF2), then the answer
+ *
+ * register_from also has the id of the change, so that whoever does not know whether
+ * an account was made may ask again and does not find his own in his way; and a source
+ * (a network address, or an account), which may do so once in registration_timeout.
+ * Since when is forgotten when this process dies.
  */
 #include <errno.h>
 #include <string.h>
@@ -16,20 +22,25 @@
 #include "xmpp/jid.h"
 
 enum {
-    ACCOUNT_CALL_ARGS_MAX = 3
+    ACCOUNT_CALL_ARGS_MAX = 5
 };
 
 struct account_call;
 
 struct account_op {
     const char *name;
-    size_t n_args; /* user, host, and perhaps password */
+    size_t n_args; /* user, host, perhaps password, perhaps id and source */
     enum sql_op sql;
-    bool makes_keys, checks;
+    bool makes_keys, checks, limited;
 };
 
 static const struct account_op account_ops[] = {
     { .name = "register", .n_args = 3, .sql = SQL_USER_CREATE, .makes_keys = true },
+    { .name = "register_from",
+            .n_args = 5,
+            .sql = SQL_USER_CREATE,
+            .makes_keys = true,
+            .limited = true },
     { .name = "change_password",
             .n_args = 3,
             .sql = SQL_USER_UPDATE,
@@ -49,16 +60,30 @@ struct account_call {
     struct arena arena;
     struct query_target target;
     struct str password; /* as given; all in the arena */
+    uint64_t source;     /* register_from: in auth.registered; 0: not noted there */
     struct creds *creds; /* check_password, at WORK */
     struct query query;
     struct work work;
 };
+
+/* The random half of the id. */
+static uint64_t
+change_of(const struct account_call *c)
+{
+    uint64_t change;
+
+    memcpy(&change, c->query.id.b + sizeof c->query.id.b - sizeof change,
+            sizeof change);
+    return change;
+}
 
 static void
 call_reply(struct account_call *c, enum ipc_status status, const char *text)
 {
     struct auth *auth = c->auth;
 
+    if (c->source && status != IPC_OK)
+        recent_undo(auth->registered, c->source, change_of(c));
     proc_reply(auth->proc, c->from, IPC_ACCOUNT_REPLY, c->id, status, str_from(text));
     query_cancel(&c->query);
     work_cancel(&auth->work, &c->work);
@@ -153,9 +178,37 @@ op_find(struct str name)
     return NULL;
 }
 
+/* Nobody is without a limit here, as in ejabberd. */
+static uint64_t
+source_key(const struct limit *l, struct str source)
+{
+    uint64_t key = limit_key_of_address(l, source);
+
+    return key == LIMIT_NOBODY ? limit_key(l, STR("nobody"), STR("")) : key;
+}
+
+/* May it be done now? If so it is noted. */
+static bool
+call_is_due(struct account_call *c, struct str source)
+{
+    struct auth *auth = c->auth;
+    uint64_t key = source_key(auth->addresses, source),
+             now_ms = loop_now_ms(auth->proc->loop);
+
+    if (auth->registration_ms == CONF_INFINITY)
+        return true;
+    if (!auth->registered)
+        auth->registered = recent_new();
+    if (!recent_begin(auth->registered, key, change_of(c), now_ms,
+                now_ms + auth->registration_ms))
+        return false;
+    c->source = key;
+    return true;
+}
+
 /* NULL, or why not. */
 static const char *
-call_prepare(struct account_call *c, const struct ipc_call *m)
+call_prepare(struct account_call *c, const struct ipc_call *m, struct str *ret_source)
 {
     struct str arg[ACCOUNT_CALL_ARGS_MAX] = { { NULL, 0 } }, extra;
     struct ipc_list args = m->args;
@@ -182,7 +235,26 @@ call_prepare(struct account_call *c, const struct ipc_call *m)
         c->password = str_dup(&c->arena, arg[2]);
     if (c->op->makes_keys && password_prep(&c->arena, c->password, &extra) < 0)
         return "the password is empty, too long, or not allowed";
+    if (c->op->limited && arg[3].n != sizeof c->query.id.b)
+        return "not the id of a change";
+    if (c->op->limited)
+        memcpy(c->query.id.b, arg[3].p, arg[3].n);
+    *ret_source = arg[4];
     return NULL;
+}
+
+/* Asked again before it was answered: one answer is enough. */
+static bool
+is_under_way(const struct auth *auth, ipc_addr from, uint64_t id)
+{
+    list_for(pos, &auth->calls)
+    {
+        const struct account_call *c = list_entry(pos, struct account_call, node);
+
+        if (c->from == from && c->id == id)
+            return true;
+    }
+    return false;
 }
 
 void
@@ -190,8 +262,11 @@ account_on_call(struct auth *auth, ipc_addr from, const struct ipc_call *m)
 {
     const struct account_op *op = op_find(m->name);
     struct account_call *c;
+    struct str source;
     const char *wrong;
 
+    if (is_under_way(auth, from, m->id))
+        return;
     if (!op) {
         proc_reply(auth->proc, from, IPC_ACCOUNT_REPLY, m->id, IPC_INVALID,
                 STR("no such question"));
@@ -213,9 +288,11 @@ account_on_call(struct auth *auth, ipc_addr from, const struct ipc_call *m)
     arena_init(&c->arena, 4096);
     list_add(&auth->calls, &c->node);
     auth->n_calls++;
-    wrong = call_prepare(c, m);
+    wrong = call_prepare(c, m, &source);
     if (wrong)
         call_reply(c, IPC_INVALID, wrong);
+    else if (op->limited && !call_is_due(c, source))
+        call_reply(c, IPC_DENIED, "too soon after the last one");
     else if (op->makes_keys)
         call_wait_for_work(c);
     else

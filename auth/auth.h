@@ -4,6 +4,7 @@
 #include "auth/limit.h"
 #include "auth/mech.h"
 #include "auth/query.h"
+#include "auth/recent.h"
 #include "auth/sasl.h"
 #include "auth/work.h"
 #include "base/hash.h"
@@ -42,6 +43,8 @@ struct auth {
     uint64_t lifetime_ms;             /* of a dialogue */
     uint8_t secret[SASL_SECRET_SIZE]; /* for salts of accounts that do not exist */
     struct limit *addresses, *accounts;
+    struct recent *registered; /* NULL: nobody yet */
+    uint64_t registration_ms;  /* between two of one source; CONF_INFINITY: any time */
     struct sql_client *sql;
     uint64_t sql_timeout_ms;
     struct work_queue work;

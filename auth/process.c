@@ -52,6 +52,7 @@ auth_configure(struct auth *auth, const struct conf *conf)
         target_of(&conf->hosts[i], &auth->host[i].target);
         auth->host[i].hide_remote = conf->hosts[i].hide_sensitive_log_data;
     }
+    auth->registration_ms = conf->registration_timeout_ms;
     auth->lifetime_ms = conf->negotiation_timeout_ms;
     if (auth->lifetime_ms > AUTH_LIFETIME_MAX_MS)
         auth->lifetime_ms = AUTH_LIFETIME_MAX_MS;
@@ -125,6 +126,7 @@ auth_finish(struct proc *p)
     accounts_end(auth);
     limit_free(&auth->addresses);
     limit_free(&auth->accounts);
+    recent_free(&auth->registered);
     sql_client_free(&auth->sql);
     map_fini(&auth->dialogues);
     list_del(&auth->work.turn.node);

@@ -88,6 +88,8 @@ query_ask(struct query *q)
 
     assert(q->n_rows <= CRED_ROWS_MAX);
     call.op = query_step(q, &call.which);
+    if (call.op == q->op)
+        call.id = q->id;
     *at++ = sql_text(q->target.user);
     for (size_t i = 0; i < q->n_rows && call.op == q->op; i++) {
         *at++ = sql_int(q->row[i].type);

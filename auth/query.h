@@ -29,6 +29,7 @@ struct query {
     struct query_target target;
     enum sql_op op;
     uint64_t timeout_ms;
+    struct sql_write_id id;     /* of the change; all zero: each step makes one */
     const struct cred_row *row; /* of USER_CREATE and USER_UPDATE */
     size_t n_rows, step;
     bool any; /* USER_DEL: there was one */

@@ -277,8 +277,9 @@ struct conf {
     uint64_t log_burst_limit_window_ms;
 
     /* processes and connections */
-    uint32_t workers;                /* `auto` is already the number of cores */
-    uint64_t negotiation_timeout_ms; /* from accept to bind */
+    uint32_t workers;                 /* `auto` is already the number of cores */
+    uint64_t negotiation_timeout_ms;  /* from accept to bind */
+    uint64_t registration_timeout_ms; /* CONF_INFINITY: accounts as often as you like */
     uint64_t
             c2s_idle_timeout_ms; /* no byte from a bound client; CONF_INFINITY: never */
     uint64_t c2s_connections_per_ip;

@@ -115,6 +115,7 @@ setup(void **state)
     rig.conf.hosts = &rig.host;
     rig.conf.n_hosts = 1;
     rig.conf.negotiation_timeout_ms = 60000;
+    rig.conf.registration_timeout_ms = 600000;
     rig.p.role = PROC_AUTH;
     rig.p.addr = ipc_addr_of(PROC_AUTH, 0);
     rig.p.conf = &rig.conf;
@@ -613,7 +614,7 @@ static void
 test_account_calls(void **state)
 {
     static const struct {
-        const char *name, *args[4];
+        const char *name, *args[6];
         size_t n_args;
         int op; /* -1: the database is not asked */
         enum ipc_status sql, status;
@@ -630,6 +631,20 @@ test_account_calls(void **state)
         { "register", { "romeo", "", "pencil" }, 3, -1, 0, IPC_INVALID },
         { "register", { "romeo", "example.net" }, 2, -1, 0, IPC_INVALID },
         { "register", { "romeo", "example.net", "a", "b" }, 4, -1, 0, IPC_INVALID },
+        { "register_from", { "romeo", "example.net", "pencil", "id", "192.0.2.1" }, 5,
+                -1, 0, IPC_INVALID },
+        { "register_from",
+                { "romeo", "example.net", "pencil", "0123456789abcdef", "192.0.2.1" },
+                5, SQL_USER_CREATE, IPC_CONFLICT, IPC_CONFLICT },
+        { "register_from",
+                { "romeo", "example.net", "pencil", "0123456789abcdef", "192.0.2.1" },
+                5, SQL_USER_CREATE, IPC_OK, IPC_OK },
+        { "register_from",
+                { "juliet", "example.net", "pencil", "0123456789abcdeX", "192.0.2.1" },
+                5, -1, 0, IPC_DENIED },
+        { "register_from",
+                { "romeo", "example.net", "pencil", "0123456789abcdef", "192.0.2.1" },
+                5, SQL_USER_CREATE, IPC_OK, IPC_OK }, /* asked again */
         { "change_password", { "romeo", "example.net", "pencil" }, 3, SQL_USER_UPDATE,
                 IPC_OK, IPC_OK },
         { "change_password", { "romeo", "example.net", "pencil" }, 3, SQL_USER_UPDATE,

@@ -789,8 +789,7 @@ job_route(struct job *j, unsigned step)
     struct slot_job *s = job_goes_on(j, step, JOB_WAIT_ROUTE);
     struct conn *c = conn_find(j->w, j->conn);
 
-    if (!c || c->flags & CONN_SESSION_ENDED ||
-            c->presence_done == c->presence_serial) {
+    if (!c || c->flags & CONN_SESSION_ENDED || c->presence_done == c->presence_serial) {
         make_ready(j->w, s->live);
         return;
     }

@@ -59,8 +59,8 @@ void jobs_run_ready(struct worker *w);
 /* The transaction was committed: requests to the database go out. */
 void jobs_committed(struct worker *w);
 
-/* The router has committed the flags or presence with this serial, or need not any more:
- * the session has ended, or goes on with another connection. */
+/* The router has committed the flags or presence with this serial, or need not any
+ * more: the session has ended, or goes on with another connection. */
 void jobs_on_route(struct worker *w, struct conn *c);
 
 /* Something was sent to a client that a job waits for (LIVE_JOB_WAITS), or it is gone.

@@ -45,7 +45,8 @@ enum {
 };
 bool sm_is_overfull(const struct conn *c);
 
-/* Has a part of a session come already for the connection, and the rest is under way? */
+/* Has a part of a session come already for the connection, and the rest is under way?
+ */
 bool sm_is_coming(const struct conn *c);
 
 /*

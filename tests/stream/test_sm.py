@@ -563,21 +563,3 @@ def test_kicked_while_waiting(server):
     wait.until(lambda: juliet.full not in server.ctl("connected_users"), "it to be gone")
     s, answer = resume(server, "juliet", previd, 0)
     assert answer.tag == f"{{{SM}}}failed"
-
-
-def test_nothing_leaks(make_server):
-    """Sessions that came, moved and went leave no memory in the slot"""
-    server = make_server(workers=2, config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"resume_timeout": 1}}})
-
-    def used():
-        text = "".join(server.ctl("memory", "worker", str(i)) for i in range(0))
-        return text
-    romeo, juliet = server.pair("romeo", "juliet", until="online")
-    previd = enable(juliet)
-    for i in range(10):
-        juliet.abort()
-        juliet, answer = resume(server, "juliet", previd, 0, worker=i % 2)
-        previd = answer.get("previd")
-    juliet.close()
-    romeo.ping()
-    wait.until(lambda: server.ctl("connected_users_number") == "1", "juliet to be gone")

@@ -178,6 +178,7 @@ static const job_fn steps[OFFLINE_STEPS] = {
     [STEP_FLUSH_DELETED] = offline_flush_deleted,
     [STEP_FLUSH_NEXT] = offline_flush_next,
     [STEP_FLUSH_GO_ON] = offline_flush_go_on,
+    [STEP_FLUSH_DONE] = offline_flush_done,
     [STEP_FLEX] = offline_flex,
     [STEP_FLEX_HOME] = offline_flex_home,
     [STEP_FLEX_COUNT] = offline_flex_count,
@@ -203,6 +204,7 @@ static const job_fn steps[OFFLINE_STEPS] = {
 
 static const struct module_hook hooks[] = {
     { HOOK_OFFLINE, 50, offline_on_message },
+    { HOOK_COMING, 50, offline_on_coming },
     { HOOK_PRESENCE, 50, offline_on_presence },
     { 0 },
 };

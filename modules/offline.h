@@ -25,6 +25,7 @@ enum offline_step {
     STEP_FLUSH_DELETED,
     STEP_FLUSH_NEXT,
     STEP_FLUSH_GO_ON,
+    STEP_FLUSH_DONE,
     STEP_FLEX,
     STEP_FLEX_HOME,
     STEP_FLEX_COUNT,
@@ -64,6 +65,7 @@ OFFLINE_STEP(flush_delete);
 OFFLINE_STEP(flush_deleted);
 OFFLINE_STEP(flush_next);
 OFFLINE_STEP(flush_go_on);
+OFFLINE_STEP(flush_done);
 OFFLINE_STEP(flex);
 OFFLINE_STEP(flex_home);
 OFFLINE_STEP(flex_count);
@@ -87,6 +89,7 @@ OFFLINE_STEP(call_expired_rows);
 OFFLINE_STEP(call_expired_done);
 
 enum hook_result offline_on_message(struct event *e);
+enum hook_result offline_on_coming(struct event *e);
 enum hook_result offline_on_presence(struct event *e);
 
 /* --- A message as it is stored: modules/offline_row.c --- */
@@ -107,8 +110,9 @@ bool offline_has_expired(
         const struct conf_host *host, const struct xml_el *el, int64_t stored_us);
 
 /*
- * Gives it to a session; returns how many bytes. once: nobody else gets it should that
- * session have gone; otherwise it is delivered as any message, and so stored again.
+ * Gives it to a session, before live messages; returns how many bytes. once: not so,
+ * and nobody else gets it should that session have gone; otherwise it is then delivered
+ * as any message, and so stored again.
  */
 size_t offline_give(struct job *j, uint64_t conn, const struct xml_el *el, bool once);
 

@@ -12,12 +12,18 @@
  * is lost with its connection, what waits in the database is not. Therefore the job
  * ends after a page and asks the worker of the session for the next one (FLUSH_NEXT).
  *
+ * Live messages to the session wait until nothing is stored any more (FLUSH_DONE), and
+ * nothing waits here to be stored: each page is asked for behind what was in the
+ * account's queue before.
+ *
  * Rows are named one by one, as one with a lower number may have been stored meanwhile
  * by somebody else's transaction.
  */
 #include "modules/offline.h"
 
-#define GONE "gone" /* data: j->conn has ended */
+/* What a flush knows of itself (data). */
+#define GONE  "gone"  /* j->conn has ended */
+#define AGAIN "again" /* nothing was stored when it looked before */
 
 enum {
     DELETE_TRIES = 100,
@@ -29,7 +35,6 @@ enum {
 struct deleting {
     uint64_t conn; /* who has got them */
     uint32_t n, tries;
-    uint8_t more; /* there are further rows */
 };
 
 void
@@ -58,6 +63,14 @@ offline_flush_begin(struct worker *w, const struct module *m, const struct jid *
 }
 
 enum hook_result
+offline_on_coming(struct event *e)
+{
+    if (!(session_flags(e->c) & ROUTE_FLEX_OFFLINE))
+        session_older_begin(e->w, e->c);
+    return HOOK_PASS;
+}
+
+enum hook_result
 offline_on_presence(struct event *e)
 {
     struct jid account = account_jid(e->account);
@@ -66,6 +79,8 @@ offline_on_presence(struct event *e)
 
     if (now && !before && !(session_flags(e->c) & ROUTE_FLEX_OFFLINE))
         offline_flush_begin(e->w, e->module, &account, conn_id(e->w, e->c));
+    else
+        session_older_end(e->w, e->c);
     return HOOK_PASS;
 }
 
@@ -112,29 +127,50 @@ taker_find(struct job *j)
     return (struct taker){ best->conn, best->flags & ROUTE_DETACHED };
 }
 
-/* When the client has taken what it got, or has come back; then we are called again. */
 static void
-wait_for(struct job *j, uint64_t conn)
+call_session(struct job *j, unsigned step, uint64_t conn)
 {
     struct home_call call = { .module = j->module,
-        .step = STEP_FLUSH_NEXT,
+        .step = step,
         .conn = conn,
         .bare = account_bare(j->account),
         .to = account_jid(j->account) };
 
-    session_call(j->w, &call);
+    if (conn)
+        session_call(j->w, &call);
+}
+
+/* Nothing more comes for the session that has come. */
+static void
+finish(struct job *j)
+{
+    call_session(j, STEP_FLUSH_DONE, j->conn);
+}
+
+/*
+ * Whom to give to now; 0: nobody. One that waits for its client gets nothing before
+ * that is back; then we are called again.
+ */
+static uint64_t
+taker(struct job *j)
+{
+    struct taker taker = taker_find(j);
+
+    if (taker.conn != j->conn)
+        finish(j);
+    if (!taker.waits)
+        return taker.conn;
+    call_session(j, STEP_FLUSH_NEXT, taker.conn);
+    return 0;
 }
 
 void
 offline_flush(struct job *j, const struct sql_result *result)
 {
-    struct taker taker = taker_find(j);
     struct sql_value param[3];
 
     (void)result;
-    if (taker.waits)
-        wait_for(j, taker.conn);
-    if (taker.waits || !taker.conn)
+    if (!taker(j))
         return;
     param[0] = offline_user(j);
     param[1] = sql_int(0);
@@ -167,25 +203,41 @@ ask_to_delete(struct job *j, const int64_t *seq, size_t n)
     job_sql(j, STEP_FLUSH_DELETED, SQL_SPOOL_DEL, param, n + 1);
 }
 
+/* Nothing is stored. If something waits to be, we look again behind it. */
+static void
+end(struct job *j)
+{
+    struct home_call again = { .module = j->module,
+        .step = STEP_FLUSH,
+        .conn = j->conn,
+        .bare = account_bare(j->account),
+        .to = account_jid(j->account),
+        .data = STR(AGAIN) };
+
+    if (j->conn && !str_eq(j->data, STR(AGAIN)) &&
+            jobs_queued(j->w, account_bare(j->account)) > 1)
+        home_call(j->w, &again);
+    else
+        finish(j);
+}
+
 void
 offline_flush_rows(struct job *j, const struct sql_result *result)
 {
-    struct taker taker = taker_find(j);
-    struct deleting d = { .conn = taker.conn };
+    struct deleting d = { 0 };
     struct buf kept = { 0 };
     int64_t seq[OFFLINE_PAGE];
     struct offline_row row;
     size_t bytes = 0;
 
-    if (taker.waits)
-        wait_for(j, taker.conn);
-    if (taker.waits || !taker.conn || offline_retries(j, STEP_FLUSH_ROWS, result))
+    if (offline_retries(j, STEP_FLUSH_ROWS, result))
         return;
-    if (result->status != SQL_OK) {
+    d.conn = taker(j);
+    if (!d.conn)
+        return;
+    if (result->status != SQL_OK)
         log_error(NULL, "the stored messages of %.*s cannot be read",
                 STR_ARG(account_bare(j->account)));
-        return;
-    }
     for (; d.n < result->n_rows && d.n < OFFLINE_PAGE && bytes < OFFLINE_PAGE_BYTES;
             d.n++) {
         offline_row(j, result, d.n, &row);
@@ -193,9 +245,10 @@ offline_flush_rows(struct job *j, const struct sql_result *result)
         if (row.el && !row.expired && lets_in(j, row.el))
             bytes += offline_give(j, d.conn, row.el, false);
     }
-    if (d.n == 0)
+    if (d.n == 0) {
+        end(j);
         return;
-    d.more = d.n < result->n_rows || result->n_rows == OFFLINE_PAGE;
+    }
     buf_add(&kept, &d, sizeof d);
     buf_add(&kept, seq, d.n * sizeof *seq);
     job_keep(j, buf_str(&kept));
@@ -235,6 +288,7 @@ delete_again(struct job *j, struct deleting *d, const int64_t *seq)
     if (++d->tries > DELETE_TRIES) {
         log_error(NULL, "messages that %.*s has got cannot be deleted",
                 STR_ARG(account_bare(j->account)));
+        finish(j);
         return;
     }
     buf_add(&out, d, sizeof *d);
@@ -256,8 +310,7 @@ offline_flush_deleted(struct job *j, const struct sql_result *result)
         delete_again(j, &d, seq);
         return;
     }
-    if (d.more)
-        wait_for(j, d.conn);
+    call_session(j, STEP_FLUSH_NEXT, d.conn);
 }
 
 /* In the session's worker. */
@@ -293,4 +346,15 @@ offline_flush_go_on(struct job *j, const struct sql_result *result)
     if (!c || session_place(c) == SESSION_MOVED)
         call.data = STR(GONE);
     home_call(j->w, &call);
+}
+
+/* In the session's worker, behind the last of what was given. */
+void
+offline_flush_done(struct job *j, const struct sql_result *result)
+{
+    struct conn *c = conn_find(j->w, j->conn);
+
+    (void)result;
+    if (c)
+        session_older_end(j->w, c);
 }

@@ -66,7 +66,7 @@ offline_give(struct job *j, uint64_t conn, const struct xml_el *el, bool once)
     struct stanza s = { .kind = STANZA_MESSAGE,
         .type = (uint8_t)message_type(el),
         .hops = once ? DELIVER_ONCE : 0,
-        .flags = STANZA_FILTERED | STANZA_STORED,
+        .flags = STANZA_FILTERED | STANZA_STORED | (once ? 0 : STANZA_OLDER),
         .traits = traits_of(el),
         .to = account_jid(j->account) };
     struct buf bytes = { 0 };

@@ -14,6 +14,7 @@
 #include <errno.h>
 
 #include "worker/conn.h"
+#include "worker/late.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -96,7 +97,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
             return false;
         if (!session_is_on(c))
             return false;
-        if (!is_held_back(w, c, s))
+        if (!late_keep(w, c, s) && !is_held_back(w, c, s))
             out_add_stanza(w, c, s->bytes);
         return true;
     }
@@ -352,6 +353,18 @@ may_be_kept(const struct delivery *d)
     return false;
 }
 
+/* To the resources: how many got it. */
+static size_t
+message_to_resources(struct delivery *d)
+{
+    size_t sent;
+
+    if (!d->s->to.resource.n)
+        return message_to_bare(d);
+    sent = to_resource(d);
+    return sent == 0 && d->s->type == MESSAGE_CHAT ? message_to_bare(d) : sent;
+}
+
 /* No resource may have it: kept, or refused. */
 static void
 message_offline(struct delivery *d)
@@ -360,10 +373,11 @@ message_offline(struct delivery *d)
         deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
     else if (!d->job)
         core_to_home(d->w, d->s, d->bare);
-    else if (message_hook(d, HOOK_OFFLINE) != HOOK_DONE)
-        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
-    else
+    else if (message_hook(d, HOOK_OFFLINE) == HOOK_DONE ||
+             (d->s->flags & STANZA_KEEP && message_to_resources(d) > 0))
         tell_received(d);
+    else
+        deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
 }
 
 static void
@@ -388,24 +402,28 @@ message_received(struct delivery *d)
     return r;
 }
 
-/* To be kept at once: nobody is there, or nobody is found. */
+/* To be kept without asking the resources: nobody is there, or nobody is found. */
 static bool
 is_to_be_kept(const struct delivery *d)
 {
     if (!may_be_kept(d))
         return false;
     return d->s->hops >= HOPS_KEPT ? hook_exists(d->w, d->host, HOOK_OFFLINE)
-                                   : !d->job && !message_has_taker(d);
+                                   : !message_has_taker(d);
 }
 
 static void
 deliver_message(struct delivery *d)
 {
-    size_t sent;
-    bool to_account = !d->s->to.resource.n;
+    bool to_account = !d->s->to.resource.n, keep;
 
-    if (is_to_be_kept(d)) {
-        message_offline(d); /* the home archives it, too */
+    if (!d->job && is_to_be_kept(d)) {
+        /*
+         * Also if somebody has come when the home looks: what was sent before, and is
+         * waiting there or stored, goes first. The home archives it, too.
+         */
+        d->s->flags |= STANZA_KEEP;
+        message_offline(d);
         return;
     }
     if (!to_account && d->s->type != MESSAGE_CHAT && d->s->type != MESSAGE_ERROR &&
@@ -420,10 +438,8 @@ deliver_message(struct delivery *d)
     d->s->flags |= STANZA_STORED;
     if (wants_got(d))
         d->got = arena_zalloc(&d->w->scratch, d->w->snapshot->n);
-    sent = to_account ? message_to_bare(d) : to_resource(d);
-    if (sent == 0 && !to_account && d->s->type == MESSAGE_CHAT)
-        sent = message_to_bare(d);
-    if (sent > 0)
+    keep = d->s->flags & STANZA_KEEP && hook_exists(d->w, d->host, HOOK_OFFLINE);
+    if (!keep && message_to_resources(d) > 0)
         tell_received(d);
     else
         message_not_taken(d);

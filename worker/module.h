@@ -61,6 +61,11 @@ enum hook {
      */
     HOOK_PRESENCE,
     /*
+     * A session is about to become available with a priority that is not negative: the
+     * router is told so in this transaction. c, account.
+     */
+    HOOK_COMING,
+    /*
      * A stanza of a session before anything else is done with it: c, account, s (with
      * el, which may be changed; not yet serialised: bytes are empty; `to` may be the
      * server or another domain). DONE: it is answered or dropped.
@@ -412,6 +417,13 @@ void session_release(struct worker *w, struct conn *c,
 
 /* Broadcasts this presence (without `to`) in place of what the session said last. */
 void session_say(struct worker *w, struct conn *c, struct xml_el *presence);
+
+/*
+ * Older messages (STANZA_OLDER) will come for the session: from now on live ones wait
+ * for them, until the end is told. Not for ever.
+ */
+void session_older_begin(struct worker *w, struct conn *c);
+void session_older_end(struct worker *w, struct conn *c);
 
 /* Bytes that the client has not taken yet, as far as this worker knows. */
 size_t session_backlog(const struct conn *c);

@@ -182,6 +182,17 @@ set_available(struct worker *w, struct conn *c, bool available, int8_t priority)
     SET(w, c->priority, available ? priority : 0);
 }
 
+static void
+tell_coming(struct worker *w, struct conn *c, bool available, int priority)
+{
+    struct event e = {
+        .w = w, .host = live_of(w, c)->host, .c = c, .account = session_account(w, c)
+    };
+
+    if (available && priority >= 0 && !(c->flags & CONN_AVAILABLE && c->priority >= 0))
+        hook_run(w, HOOK_COMING, &e);
+}
+
 void
 presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el)
 {
@@ -200,6 +211,7 @@ presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el)
         to_directed(w, c, buf_str(&bytes), false); /* nobody else has seen it */
     } else {
         keep(w, c, buf_str(&bytes));
+        tell_coming(w, c, available, priority);
         set_available(w, c, available, priority);
         if (!available)
             to_directed(w, c, buf_str(&bytes), true);

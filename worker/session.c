@@ -13,6 +13,7 @@
 #include "worker/deliver.h"
 #include "worker/forged.h"
 #include "worker/jobs.h"
+#include "worker/late.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -363,6 +364,7 @@ session_end(struct worker *w, struct conn *c)
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");
     sm_give_back(w, c);
+    late_give_back(w, c);
     session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
     account_leave(w, c);
 }

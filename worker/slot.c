@@ -31,6 +31,14 @@ queue_mark(struct slab *slab, const struct queue *q)
 }
 
 static void
+held_mark(struct slab *slab, const struct held_list *list)
+{
+    slab_mark(slab, list);
+    for (const struct held *h = list ? list->first : NULL; h; h = h->next)
+        slab_mark(slab, h);
+}
+
+static void
 conn_mark(struct slab *slab, const struct conn *c)
 {
     slab_mark(slab, c->in);
@@ -50,9 +58,8 @@ conn_mark(struct slab *slab, const struct conn *c)
     slab_mark(slab, c->sm);
     for (const struct sm_item *i = c->sm ? c->sm->first : NULL; i; i = i->next)
         slab_mark(slab, i);
-    slab_mark(slab, c->held);
-    for (const struct held *h = c->held ? c->held->first : NULL; h; h = h->next)
-        slab_mark(slab, h);
+    held_mark(slab, c->held);
+    held_mark(slab, c->late);
 }
 
 static void

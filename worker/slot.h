@@ -163,6 +163,8 @@ struct conn {
     struct sm *sm; /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
     struct held_list *held; /* NULL: nothing is */
+    struct held_list *late; /* messages that wait for older ones: worker/late.c */
+    uint64_t late_us;       /* when the last of these came (wall clock); 0: none do */
 };
 
 /* A job (worker/job.h) between two of its steps. */

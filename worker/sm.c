@@ -19,11 +19,9 @@
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
-#include "worker/deliver.h"
 #include "worker/out.h"
 #include "worker/session.h"
-#include "xmpp/delay.h"
-#include "xmpp/traits.h"
+#include "worker/undelivered.h"
 
 enum {
     ASK_AFTER = 20, /* stanzas */
@@ -365,47 +363,6 @@ sm_detach(struct worker *w, struct conn *c)
             c->sm->max_s);
 }
 
-/* As if the session had not been there when it came (RFC 6121, 8.5.3). */
-static void
-give_back(struct worker *w, struct conn *c, const struct sm_item *item)
-{
-    struct str bytes = { item->bytes, item->n };
-    struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
-    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED };
-    struct jid server = { .domain = conn_domain(c) };
-    struct buf text = { 0 };
-    int64_t at;
-    enum iq_type iq;
-
-    s.kind = el ? stanza_kind(el) : STANZA_OTHER;
-    if (s.kind == STANZA_OTHER || s.kind == STANZA_PRESENCE)
-        return;
-    if (jid_parse(&w->scratch, xml_attr(el, "from"), &s.from) < 0)
-        s.from = server;
-    s.el = el;
-    if (s.kind == STANZA_IQ) {
-        s.to = conn_jid(c);
-        s.bytes = bytes;
-        if (iq_type(el, &iq) == 0 && (iq == IQ_GET || iq == IQ_SET)) {
-            s.type = (uint8_t)iq;
-            deliver_error(w, &s, STANZA_ERROR_RECIPIENT_UNAVAILABLE, NULL);
-        }
-        return;
-    }
-    s.type = (uint8_t)message_type(el);
-    s.traits = traits_of(el);
-    if (s.type > MESSAGE_CHAT || s.traits & TRAITS_GIVEN_OUT)
-        return; /* a copy of what is kept elsewhere, or of no use later */
-    s.to = conn_jid(c);
-    s.to.resource = STR_NULL;
-    if (delay_find(el, NULL, &at) < 0)
-        delay_add(el, server.domain, (int64_t)item->at_us, STR_NULL);
-    xml_write(&text, el, STR(NS_CLIENT));
-    s.bytes = buf_str(&text);
-    deliver(w, &s);
-    buf_fini(&text);
-}
-
 void
 sm_give_back(struct worker *w, struct conn *c)
 {
@@ -414,7 +371,8 @@ sm_give_back(struct worker *w, struct conn *c)
     if (!sm || c->state == STREAM_MOVED)
         return;
     while (sm->first) {
-        give_back(w, c, sm->first);
+        undelivered(
+                w, c, (struct str){ sm->first->bytes, sm->first->n }, sm->first->at_us);
         item_drop(w, sm);
     }
 }

@@ -413,6 +413,7 @@ sm_on_resume(struct worker *w, const struct ipc_sm_resume *m)
         return;
     }
     sm_acknowledge(w, c, m->h);
+    session_older_end(w, c);
     session_release(w, c, NULL, NULL); /* it comes back as active (XEP-0352, 6.2) */
     give(w, from, m, c);
     SET(w, c->sm->moved_to, m->conn);

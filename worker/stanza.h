@@ -22,7 +22,9 @@ enum stanza_flag {
     STANZA_FILTERED = 1 << 0, /* the account's home has let it in */
     STANZA_STORED = 1 << 1, /* HOOK_USER_RECEIVE has had it: not to be archived again */
     STANZA_COPY = 1 << 2,   /* a carbon or the like: no copies of it */
-    STANZA_ARCHIVED = 1 << 3 /* it is in its recipient's archive (XEP-0313) */
+    STANZA_ARCHIVED = 1 << 3, /* it is in its recipient's archive (XEP-0313) */
+    STANZA_OLDER = 1 << 4,    /* messages that come live wait for it: worker/late.c */
+    STANZA_KEEP = 1 << 5      /* nobody was there: it takes its place in the store */
 };
 
 struct stanza {

@@ -11,6 +11,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/late.h"
 #include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/sm.h"
@@ -101,6 +102,7 @@ on_tick(struct loop_timer *t)
         if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
             continue;
         l = live_of(w, c);
+        late_tick(w, c);
         if (c->sm)
             sm_tick(w, c);
         if (l->fd < 0 || l->flags & LIVE_DEAD)

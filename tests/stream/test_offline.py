@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -161,6 +162,17 @@ def test_order_over_pages(offline):
     r.expect_nothing()
 
 
+def blocked(server, account, n):
+    """Waits until the client, which reads nothing, is given no more; what is left."""
+    seen = []
+
+    def still():
+        seen.append(int(server.ctl("get_offline_count", account.user, account.host)))
+        return len(seen) > 9 and 0 < seen[-1] < n and len(set(seen[-9:])) == 1
+    wait.until(still, "the client to be full")
+    return seen[-1]
+
+
 def test_more_than_a_client_takes_at_once(offline):
     """What a client has not taken stays in the database, not in its queue"""
     juliet = offline.stream("juliet").login(until="online")
@@ -170,14 +182,65 @@ def test_more_than_a_client_takes_at_once(offline):
         juliet.send(f"<message to='{romeo.bare}' type='chat' id='m{i}'><body>{body}</body></message>")
     stored(offline, romeo, n)
     r = offline.stream("romeo").login(until="online")
-    wait.until(lambda: int(offline.ctl("get_offline_count", romeo.user, "example.net")) < n, "a page")
-    left = int(offline.ctl("get_offline_count", romeo.user, "example.net"))
-    assert left > 0  # the client has not read anything yet
+    left = blocked(offline, romeo, n)
     r.abort()
     wait.until(lambda: offline.ctl("num_resources", romeo.user, "example.net") == "0", "the end")
     r = offline.stream("romeo").login(until="online")
     assert messages(r, left) == [f"m{i}" for i in range(n - left, n)]
     stored(offline, romeo, 0)
+
+
+def test_live_messages_come_behind_stored_ones(offline):
+    """RFC 6120, 10.1: also those that are sent while the user is just coming"""
+    juliet, tybalt = offline.pair("juliet", "tybalt", until="online")
+    romeo = offline.account("romeo")
+    n, done = 150, threading.Event()
+    body = "x" * 20_000
+    for i in range(n):
+        for s in (juliet, tybalt):
+            s.send(f"<message to='{romeo.bare}' type='chat' id='{s.user[0]}{i}'><body>{body}</body></message>")
+    stored(offline, romeo, 2 * n)
+    sent = {}
+
+    def go_on(s):
+        i = n
+        while not done.is_set():
+            s.send(f"<message to='{romeo.bare}' type='chat' id='{s.user[0]}{i}'><body>live</body></message>")
+            i += 1
+            time.sleep(0.001)
+        sent[s] = i
+
+    senders = [threading.Thread(target=go_on, args=(s,)) for s in (juliet, tybalt)]
+    for t in senders:
+        t.start()
+    r = offline.stream("romeo").login()
+    r.presence()
+    got = messages(r, 2 * n + 100)
+    done.set()
+    for t in senders:
+        t.join()
+    got += messages(r, sum(sent.values()) - len(got))
+    for s in (juliet, tybalt):
+        assert [g for g in got if g[0] == s.user[0]] == [f"{s.user[0]}{i}" for i in range(sent[s])]
+
+
+def test_what_waited_behind_stored_messages_is_not_lost(offline):
+    """The session ends before its client has taken what was stored"""
+    juliet = offline.stream("juliet").login(until="online")
+    romeo = offline.account("romeo")
+    n, body = 40, "x" * 200_000
+    for i in range(n):
+        juliet.send(f"<message to='{romeo.bare}' type='chat' id='m{i}'><body>{body}</body></message>")
+    stored(offline, romeo, n)
+    r = offline.stream("romeo").login(until="online")
+    left = blocked(offline, romeo, n)
+    juliet.send(text("live", romeo.bare))
+    juliet.ping()
+    r.abort()
+    wait.until(lambda: offline.ctl("num_resources", romeo.user, "example.net") == "0", "the end")
+    stored(offline, romeo, left + 1)
+    r = offline.stream("romeo").login(until="online")
+    assert messages(r, left + 1) == [f"m{i}" for i in range(n - left, n)] + ["mlive"]
 
 
 # RFC 6121, table 1: no resource, only a negative one, one that has said nothing
@@ -220,6 +283,21 @@ def test_table_1_with_storage(offline, how, where, kind):
             r.expect(f"<presence from='{r.full}'/>")
             r.expect("<message id='m1'><body>1</body></message>")
     stored(offline, romeo, 0 if r or not kept else 1)
+
+
+@pytest.mark.parametrize("how", ABSENCE)
+@pytest.mark.parametrize("where", ["bare", "full"])
+@pytest.mark.parametrize("kind", ["normal", "chat", "groupchat", "headline", "error"])
+def test_table_1_without_storage(server, how, where, kind):
+    """RFC 6121, 8.5.4: what would be stored is refused"""
+    juliet = server.stream("juliet").login(until="online")
+    romeo, r = absent(server, how)
+    juliet.send(text(1, romeo.bare + ("/gone" if where == "full" else ""), kind))
+    if kind in ("normal", "chat", "groupchat") or (where == "full" and kind == "headline"):
+        juliet.expect(UNAVAILABLE.format("m1"))
+    juliet.expect_nothing()
+    if r:
+        r.expect_nothing()
 
 
 @pytest.mark.parametrize("how", ["negative", "connected"])

@@ -1,0 +1,53 @@
+/*
+ * undelivered.c -- what a session leaves that its client has not got
+ *
+ * It is handled as if the session had not been there when it came (RFC 6121, 8.5.3).
+ */
+#include "worker/undelivered.h"
+
+#include "worker/conn.h"
+#include "worker/deliver.h"
+#include "xml/writer.h"
+#include "xmpp/delay.h"
+#include "xmpp/ns.h"
+#include "xmpp/stanza.h"
+#include "xmpp/traits.h"
+
+void
+undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
+{
+    struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
+    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED };
+    struct jid server = { .domain = conn_domain(c) };
+    struct buf text = { 0 };
+    int64_t at;
+    enum iq_type iq;
+
+    s.kind = el ? stanza_kind(el) : STANZA_OTHER;
+    if (s.kind == STANZA_OTHER || s.kind == STANZA_PRESENCE)
+        return;
+    if (jid_parse(&w->scratch, xml_attr(el, "from"), &s.from) < 0)
+        s.from = server;
+    s.el = el;
+    if (s.kind == STANZA_IQ) {
+        s.to = conn_jid(c);
+        s.bytes = bytes;
+        if (iq_type(el, &iq) == 0 && (iq == IQ_GET || iq == IQ_SET)) {
+            s.type = (uint8_t)iq;
+            deliver_error(w, &s, STANZA_ERROR_RECIPIENT_UNAVAILABLE, NULL);
+        }
+        return;
+    }
+    s.type = (uint8_t)message_type(el);
+    s.traits = traits_of(el);
+    if (s.type > MESSAGE_CHAT || s.traits & TRAITS_GIVEN_OUT)
+        return; /* a copy of what is kept elsewhere, or of no use later */
+    s.to = conn_jid(c);
+    s.to.resource = STR_NULL;
+    if (delay_find(el, NULL, &at) < 0)
+        delay_add(el, server.domain, (int64_t)at_us, STR_NULL);
+    xml_write(&text, el, STR(NS_CLIENT));
+    s.bytes = buf_str(&text);
+    deliver(w, &s);
+    buf_fini(&text);
+}

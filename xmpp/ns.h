@@ -82,6 +82,7 @@
 #define NS_SID            "urn:xmpp:sid:0"     /* XEP-0359 */
 #define NS_MAM            "urn:xmpp:mam:2"     /* XEP-0313 */
 #define NS_MAM_EXTENDED   "urn:xmpp:mam:2#extended"
+#define NS_MAM_GROUPCHAT  "urn:xmpp:mam:2#groupchat-field"
 #define NS_MAM_TMP        "urn:xmpp:mam:tmp"
 #define NS_RECEIPTS       "urn:xmpp:receipts"                     /* XEP-0184 */
 #define NS_MARKERS        "urn:xmpp:chat-markers:0"               /* XEP-0333 */

@@ -318,8 +318,10 @@ static const struct load_case cases[] = {
             NULL },
 
     /* known, but not yet or no more */
-    { H L "modules: {mod_mam: {default: always}}\n", NULL,
-            "t.yml:5:11: warning: the module mod_mam has no effect yet" },
+    { H L "modules: {mod_matrix_gw: {host: m.example.net}}\n", NULL,
+            "t.yml:5:11: warning: the module mod_matrix_gw has no effect yet" },
+    { H L "modules: {mod_mam: {default: always, use_cache: true}}\n", NULL,
+            "t.yml:5:38: warning: modules->mod_mam->use_cache has no effect yet" },
     { H L "modules: {mod_irc: {}}\n", NULL,
             "t.yml:5:11: warning: the module mod_irc exists no more" },
     { H L "modules: {mod_s3_upload: {x: y}}\n", NULL,

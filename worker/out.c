@@ -10,6 +10,7 @@
  */
 #include "worker/out.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -49,12 +50,14 @@ queue_add(struct worker *w, struct queue *q, struct str bytes)
         SET(w, k->len, k->len + (uint32_t)part);
     }
     while (part < n) {
-        size_t least = q->head ? CHUNK_LATER : CHUNK_FIRST, more = n - part;
+        size_t least = (q->head ? CHUNK_LATER : CHUNK_FIRST) - CHUNK_HEAD,
+               more = n - part;
         struct chunk *next;
 
         if (more > CHUNK_MOST)
             more = CHUNK_MOST;
-        next = chunk_new(w, more > least ? more : least - CHUNK_HEAD);
+        next = chunk_new(w, more > least ? more : least);
+        assert(more <= next->size);
         memcpy(next->data, bytes.p + part, more);
         next->len = (uint32_t)more;
         if (k)

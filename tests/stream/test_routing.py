@@ -141,6 +141,16 @@ def test_large_stanzas(place):
 # To a full address: RFC 6121, 8.5.3
 
 
+def test_stanzas_of_every_size(place):
+    """About the sizes of the first and the further pieces of a client's queue"""
+    juliet, romeo = place("juliet", "romeo")
+    for n in (*range(320, 440), *range(3920, 4020)):
+        juliet.send(f"<message to='{romeo.bare}' type='chat'><body>{'x' * n}</body></message>"
+                    f"<message to='{romeo.bare}' type='chat'><body>{n}</body></message>")
+        romeo.expect(f"<message><body>{'x' * n}</body></message>")
+        romeo.expect(f"<message><body>{n}</body></message>")
+
+
 def test_no_such_resource_chat_goes_to_the_account(place):
     """RFC 6121, 8.5.3.2.1: as if to the bare address"""
     juliet, romeo = place("juliet", "romeo")

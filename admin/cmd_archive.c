@@ -65,10 +65,12 @@ static void
 on_scalar(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 {
     (void)from;
-    if (reply->status == IPC_OK)
-        result_row(&rq->result, &reply->text);
-    else
+    if (reply->status != IPC_OK) {
         call_failed(rq, reply->status, reply->text);
+        return;
+    }
+    result_row(&rq->result, &reply->text);
+    result_end(&rq->result);
 }
 
 void

@@ -111,12 +111,6 @@ send_fin(struct work *k)
         page.first = id_text(j->arena, p->lowest);
         page.last = id_text(j->arena, p->highest);
     }
-    if (!k->q.paged && !k->q.backwards)
-        page.has_index = true;
-    else if (!k->q.paged && p->has_count && p->count >= p->n) {
-        page.has_index = true;
-        page.index = p->count - p->n;
-    }
     if (p->complete)
         xml_set_c(fin, "complete", "true");
     rsm_add(fin, &page);

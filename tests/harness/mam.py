@@ -22,7 +22,6 @@ class Page:
         rsm = fin.find(f"{{{NS_RSM}}}set")
         first = rsm.find(f"{{{NS_RSM}}}first")
         self.first = None if first is None else first.text
-        self.index = None if first is None else first.get("index")
         self.last = rsm.findtext(f"{{{NS_RSM}}}last")
         count = rsm.findtext(f"{{{NS_RSM}}}count")
         self.count = None if count is None else int(count)

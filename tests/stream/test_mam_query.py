@@ -46,8 +46,8 @@ def test_all_messages(juliet):
     found = mam.page(juliet, queryid="q & 'x'")
     assert found.ids == juliet.all
     assert found.queryids == {"q & 'x'"}
-    assert (found.first, found.last, found.complete, found.count, found.index) == (
-        juliet.all[0], juliet.all[-1], True, 9, "0")
+    assert (found.first, found.last, found.complete, found.count) == (
+        juliet.all[0], juliet.all[-1], True, 9)
     delay = found.forwarded[0].find("{urn:xmpp:delay}delay")
     assert (delay.get("stamp"), delay.get("from")) == (stamp(0), "example.net")
     message = found.messages[1]
@@ -76,32 +76,32 @@ def test_what_was_just_said_is_there(server):
     assert mam.page(juliet).bodies == [str(i) for i in range(20)]
 
 
-# rsm, numbers of the messages on the page, complete, count, index
+# rsm, numbers of the messages on the page, complete, count
 PAGES = [
-    ({"max": 4}, [0, 1, 2, 3], False, 9, "0"),
-    ({"max": 9}, range(9), True, 9, "0"),
-    ({"max": 4, "after": 3}, [4, 5, 6, 7], False, 9, None),
-    ({"max": 4, "after": 7}, [8], True, 9, None),
-    ({"max": 4, "after": 8}, [], True, 9, None),
-    ({"max": 4, "before": None}, [5, 6, 7, 8], False, 9, "5"),
-    ({"max": 9, "before": None}, range(9), True, 9, "0"),
-    ({"max": 4, "before": 5}, [1, 2, 3, 4], False, 9, None),
-    ({"max": 4, "before": 1}, [0], True, 9, None),
-    ({"max": 4, "before": 0}, [], True, 9, None),
-    ({"before": 6, "after": 2}, [3, 4, 5], True, 9, None),
-    ({"max": 0}, [], False, 9, None),
+    ({"max": 4}, [0, 1, 2, 3], False, 9),
+    ({"max": 9}, range(9), True, 9),
+    ({"max": 4, "after": 3}, [4, 5, 6, 7], False, 9),
+    ({"max": 4, "after": 7}, [8], True, 9),
+    ({"max": 4, "after": 8}, [], True, 9),
+    ({"max": 4, "before": None}, [5, 6, 7, 8], False, 9),
+    ({"max": 9, "before": None}, range(9), True, 9),
+    ({"max": 4, "before": 5}, [1, 2, 3, 4], False, 9),
+    ({"max": 4, "before": 1}, [0], True, 9),
+    ({"max": 4, "before": 0}, [], True, 9),
+    ({"before": 6, "after": 2}, [3, 4, 5], True, 9),
+    ({"max": 0}, [], False, 9),
 ]
 
 
 @pytest.mark.parametrize("flip", [False, True], ids=["", "flip"])
 def test_pages(juliet, flip):
     """XEP-0059, 2; 4.3.4: a flipped page has the same messages, the latest first"""
-    for rsm, numbers, complete, count, index in PAGES:
+    for rsm, numbers, complete, count in PAGES:
         asked = {k: juliet.all[v] if k != "max" and v is not None else v for k, v in rsm.items()}
         wanted = [juliet.all[n] for n in numbers]
         found = mam.page(juliet, asked, flip=flip)
         assert found.ids == (wanted[::-1] if flip else wanted), rsm
-        assert (found.complete, found.count, found.index) == (complete, count, index), rsm
+        assert (found.complete, found.count) == (complete, count), rsm
         assert (found.first, found.last) == ((wanted[0], wanted[-1]) if wanted else (None, None)), rsm
 
 
@@ -169,8 +169,7 @@ def test_filters(juliet):
 def test_filters_and_pages(juliet):
     """The count is of what matches the form, wherever the page is"""
     found = mam.page(juliet, {"max": 2, "before": None}, **{"with": "romeo@example.net"})
-    assert (found.ids, found.complete, found.count, found.index) == (
-        [juliet.all[6], juliet.all[7]], False, 6, "4")
+    assert (found.ids, found.complete, found.count) == ([juliet.all[6], juliet.all[7]], False, 6)
     found = mam.page(juliet, {"max": 2, "after": juliet.all[3]}, **{"with": "romeo@example.net"})
     assert (found.ids, found.count) == ([juliet.all[4], juliet.all[6]], 6)
     ids = [juliet.all[n] for n in (1, 3, 5, 7)]
@@ -231,7 +230,7 @@ def test_a_client_that_does_not_read(make_server):
     server = make_server(workers=1, config={"modules": MODULES})
     juliet = server.stream("juliet").login(until="online")
     n = 250
-    mam.fill(server, juliet.user, n, START, STEP, PEERS, body=lambda i: "x" * 100_000)
+    mam.fill(server, juliet.user, n, START, STEP, PEERS, body=lambda i: "x" * 60_000)
     before = server.counter("stanzas_out")
     juliet.send(f"<iq type='set' id='slow'>{mam.query_text({'max': n})}</iq>")
 
@@ -241,7 +240,7 @@ def test_a_client_that_does_not_read(make_server):
 
     wait.until(lambda: server.counter("stanzas_out") > before + 2 and is_stalled(), "it to stop")
     waiting = server.counter("stanzas_out") - before
-    assert waiting < n and waiting * 100_000 - server.counter("bytes_out") < 1_000_000
+    assert waiting < n and waiting * 60_000 - server.counter("bytes_out") < 1_000_000
     seen, results, end = b"", 0, time.monotonic() + wait.PATIENCE
     while b"<fin " not in seen:
         seen = seen[-7:] + juliet.read_some(end)

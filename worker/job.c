@@ -95,6 +95,17 @@ jobs_are_many(const struct worker *w)
     return w->jobs->n >= JOBS_MANY || w->jobs->bytes >= JOBS_BYTES_MANY;
 }
 
+size_t
+jobs_under_way(const struct worker *w, uint64_t ms)
+{
+    uint64_t until_us = clock_wall_us() + ms * 1000;
+    size_t n = 0;
+
+    for (const struct slot_job *s = w->slot->job_first; s; s = s->next)
+        n += s->wait != JOB_WAIT_TIME || s->request || s->until_us < until_us;
+    return n;
+}
+
 /* What a job takes in the slot. */
 static size_t
 job_size(const struct slot_job *s)

@@ -67,6 +67,9 @@ void jobs_on_route(struct worker *w, struct conn *c);
  */
 void jobs_on_output(struct worker *w, struct conn *c);
 
+/* How many there are, without those that sleep for longer than this. */
+size_t jobs_under_way(const struct worker *w, uint64_t ms);
+
 /* The account is loaded, or cannot be. */
 void jobs_on_account(struct worker *w, struct job_live *l);
 

@@ -617,12 +617,12 @@ worker_reload(struct proc *p)
 
 /* May there still be something to do? The sessions of others leave some, too. */
 static bool
-is_needed(const struct worker *w)
+is_needed(const struct worker *w, size_t left)
 {
     uint64_t now = loop_now_ms(w->loop);
 
     return now < w->stop_until_ms &&
-           (w->jobs->n > 0 || w->n_ended + 1 < w->proc->n_workers ||
+           (left > 0 || w->n_ended + 1 < w->proc->n_workers ||
                    now < w->stop_quiet_ms);
 }
 
@@ -634,6 +634,7 @@ on_stop_timer(struct loop_timer *t)
     enum {
         AGAIN_MS = 20
     };
+    size_t left;
 
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
@@ -642,14 +643,15 @@ on_stop_timer(struct loop_timer *t)
                 live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
-    if (w->jobs->n > 0)
+    left = jobs_under_way(w, STOP_JOBS_MS);
+    if (left > 0)
         note_work(w);
-    if (is_needed(w)) {
+    if (is_needed(w, left)) {
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
-    if (w->jobs->n > 0)
-        log_error(NULL, "%zu pieces of work could not be finished", w->jobs->n);
+    if (left > 0)
+        log_error(NULL, "%zu pieces of work could not be finished", left);
     proc_stopped(w->proc, 0);
 }
 

@@ -259,3 +259,26 @@ def test_the_database_may_be_away_for_a_while(make_server):
     rows = wait.until(lambda: (lambda r: len(r) == 21 and r)(mam.rows(server, romeo)), "all rows", 90)
     assert [str(r[0]) for r in rows[1:]] == [mam.stanza_id(g, romeo.bare) for g in got]
     assert len(mam.wait_rows(server, juliet, 21)) == 21
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "pgsql"])
+def test_compress_xml(make_server, kind):
+    """As ejabberd packs it; what it cannot pack is there in full; the option may be switched off"""
+    modules = {"mod_ping": {}, "mod_mam": {"default": "always", "compress_xml": True}}
+    server = make_server(workers=1, database=kind, config={"modules": modules})
+    juliet, romeo = (server.stream(n).login(until="online") for n in ("juliet", "romeo"))
+    chat(juliet, romeo, "small é", "<origin-id xmlns='urn:xmpp:sid:0' id='o'/>")
+    chat(juliet, romeo, "whole", "<x xmlns='urn:x' a=''/>")
+    chat(juliet, romeo, "y" * 70_000)
+    packed = [r[3][0] != "<" for r in mam.wait_rows(server, romeo, 3)]
+    assert packed == [True, False, False]
+    modules["mod_mam"]["compress_xml"] = False
+    server.write_config(modules=modules)
+    server.ctl("reload_config")
+    chat(juliet, romeo, "last")
+    for s in (juliet, romeo):
+        found = mam.page(s)
+        assert found.bodies == ["small é", "whole", "y" * 70_000, "last"]
+        assert [m.get("from") for m in found.messages] == [juliet.full] * 4
+        assert [m.get("to") for m in found.messages] == [romeo.bare] * 4
+        assert mam.stanza_id(found.messages[0], s.bare) == found.ids[0]

@@ -7,8 +7,8 @@
  * Client i logs in as bench<i % ACCOUNTS>@DOMAIN with the password "bench" by
  * SCRAM-SHA-1, binds a resource and sends presence. Then, `idle`: waits until a line
  * comes on standard input. `chat`: clients 2k and 2k+1 answer each other's messages,
- * one under way per pair (closed loop). Prints "ready" when all are logged in, and at
- * the end one line of JSON.
+ * one under way per pair (closed loop), all together at most RATE a second. Prints
+ * "ready" when all are logged in, and at the end one line of JSON.
  *
  * It understands just as much XML as it needs: it looks for known strings. It is a
  * client of servers that are ours to measure, on loopback.
@@ -57,11 +57,12 @@ struct client {
     struct buf in, out, jid, auth;
     uint32_t sent, received; /* messages of the chat, each way in order */
     uint64_t last_us;
+    uint64_t due_us; /* when its answer may be sent; 0: none is owed */
 };
 
 static struct {
     const char *address, *domain, *mode;
-    int port, n, accounts, seconds;
+    int port, n, accounts, seconds, rate;
     enum tls_mode tls;
     SSL_CTX *ctx;
     int epoll_fd;
@@ -285,6 +286,13 @@ chat_check(struct client *c, const char *body)
     c->last_us = clock_us();
 }
 
+/* Between two messages of a pair. */
+static uint64_t
+chat_pause_us(void)
+{
+    return (uint64_t)(load.n / 2) * 1000000 / (uint64_t)load.rate;
+}
+
 static void
 chat_received(struct client *c)
 {
@@ -302,7 +310,9 @@ chat_received(struct client *c)
         chat_check(c, body.p);
         load.n_messages++;
         buf_drop(&c->in, (size_t)(body.p + body.n - c->in.p));
-        if (now < load.until_us)
+        if (load.rate)
+            c->due_us = now + chat_pause_us();
+        else if (now < load.until_us)
             chat_send(c);
     }
 }
@@ -467,11 +477,30 @@ stalled(void)
     int n = 0;
 
     for (int i = 0; i + 1 < load.n; i += 2) {
-        if (load.client[i].last_us < load.until_us &&
-                load.client[i + 1].last_us < load.until_us)
+        const struct client *a = &load.client[i], *b = &load.client[i + 1];
+
+        if (a->last_us < load.until_us && b->last_us < load.until_us && !a->due_us &&
+                !b->due_us)
             n++;
     }
     return n;
+}
+
+/* Answers whose time has come. */
+static void
+chat_answer(void)
+{
+    uint64_t now = clock_us();
+
+    for (int i = 0; load.rate && i < load.n && now < load.until_us; i++) {
+        struct client *c = &load.client[i];
+
+        if (c->due_us == 0 || c->due_us > now)
+            continue;
+        c->due_us = 0;
+        chat_send(c);
+        client_flush(c);
+    }
 }
 
 static void
@@ -494,8 +523,10 @@ chat(void)
         chat_send(&load.client[i]);
         client_flush(&load.client[i]);
     }
-    while (clock_us() < load.until_us)
-        turn(100);
+    while (clock_us() < load.until_us) {
+        turn(load.rate ? 1 : 100);
+        chat_answer();
+    }
     for (uint64_t until = load.until_us + 5000000; stalled() > 0 && clock_us() < until;)
         turn(100); /* the last message of each pair is not answered */
     seconds = (double)(clock_us() - load.started_us) / 1e6;
@@ -515,7 +546,7 @@ static void
 usage(void)
 {
     die("usage: load [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d DOMAIN] "
-        "[-n CLIENTS] [-a ACCOUNTS] [-s SECONDS] idle|chat");
+        "[-n CLIENTS] [-a ACCOUNTS] [-s SECONDS] [-r RATE] idle|chat");
 }
 
 int
@@ -523,7 +554,7 @@ main(int argc, char **argv)
 {
     int o;
 
-    while ((o = getopt(argc, argv, "h:p:t:d:n:a:s:")) != -1) {
+    while ((o = getopt(argc, argv, "h:p:t:d:n:a:s:r:")) != -1) {
         switch (o) {
         case 'h':
             load.address = optarg;
@@ -542,6 +573,9 @@ main(int argc, char **argv)
             break;
         case 's':
             load.seconds = atoi(optarg);
+            break;
+        case 'r':
+            load.rate = atoi(optarg);
             break;
         case 't':
             load.tls = strcmp(optarg, "none") == 0     ? TLS_NONE

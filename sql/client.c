@@ -18,7 +18,7 @@
 enum {
     TIMEOUT_MS = 60 * 1000,
     WATCH_MS = 100,
-    BUCKETS = 256,
+    BUCKETS = 4096,        /* ten thousands may wait while a database is slow */
     ANSWER_MAX = 32 << 20, /* bytes of one result */
 };
 
@@ -39,6 +39,7 @@ struct sql_client {
     struct list bucket[BUCKETS]; /* by id */
     struct list order;           /* as they were asked */
     struct loop_timer watch;
+    uint64_t first_until_ms; /* no question's time is over before */
     uint64_t last_id;
     size_t n;
     struct hash_key key; /* fixed: the successor asks the same process */
@@ -104,17 +105,30 @@ host_addr(const struct sql_client *c, struct str host, ipc_addr *ret_to)
 }
 
 static void
+watch_until(struct sql_client *c, uint64_t until_ms)
+{
+    if (until_ms < c->first_until_ms)
+        c->first_until_ms = until_ms;
+}
+
+static void
 on_watch(struct loop_timer *timer)
 {
     struct sql_client *c = container_of(timer, struct sql_client, watch);
     uint64_t now = loop_now_ms(c->loop);
 
-    list_for_safe(node, &c->order)
-    {
-        struct question *q = list_entry(node, struct question, in_order);
+    if (now >= c->first_until_ms) {
+        c->first_until_ms = UINT64_MAX;
+        list_for_safe(node, &c->order)
+        {
+            struct question *q = list_entry(node, struct question, in_order);
 
-        if (q->req->until_ms <= now)
-            question_answer(c, q, &(struct sql_result){ .status = SQL_UNAVAILABLE });
+            if (q->req->until_ms > now)
+                watch_until(c, q->req->until_ms);
+            else
+                question_answer(
+                        c, q, &(struct sql_result){ .status = SQL_UNAVAILABLE });
+        }
     }
     if (c->n)
         loop_timer_set(c->loop, &c->watch, WATCH_MS);
@@ -128,6 +142,7 @@ sql_client_new(struct loop *loop, struct post *post)
     c->loop = loop;
     c->post = post;
     c->watch.fn = on_watch;
+    c->first_until_ms = UINT64_MAX;
     /* Ids of a dead predecessor's questions must not be ours. */
     c->last_id = (uint64_t)loop_now_ms(loop) << 24;
     list_init(&c->order);
@@ -178,6 +193,7 @@ sql_client_ask(struct sql_client *c, const struct sql_call *call)
     list_add(&c->bucket[q->id % BUCKETS], &q->node);
     list_add(&c->order, &q->in_order);
     c->n++;
+    watch_until(c, req->until_ms);
     if (!c->watch.place)
         loop_timer_set(c->loop, &c->watch, WATCH_MS);
     question_send(c, q);

@@ -350,6 +350,8 @@ plans(struct base *b)
         { SQL_ARCHIVE_COUNT_BARE, "username_bare_peer_timestamp" },
         { SQL_ARCHIVE_COUNT_FULL, "username_peer_timestamp" },
         { SQL_ARCHIVE_EDGES, "username_timestamp" },
+        { SQL_ARCHIVE_HAS, "username_timestamp" },
+        { SQL_ARCHIVE_IDS, "username_timestamp" },
     };
     struct arena arena;
     struct sql_layout layout = { .arena = &arena };

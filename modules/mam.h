@@ -25,6 +25,7 @@ struct mam_config {
     enum mam_policy policy; /* of who has no preferences of his own */
     bool activates;         /* nothing is kept before the first query */
     bool compress;
+    bool is_used; /* clients look into the archive: assume_mam_usage */
 };
 
 /* The module's steps, in the order of its table: mod_mam.c. */
@@ -95,6 +96,7 @@ enum hook_result mam_store_send(struct event *e);
 enum hook_result mam_store_sent(struct event *e);
 enum hook_result mam_store_receive(struct event *e);
 enum hook_result mam_store_offline(struct event *e);
+enum hook_result mam_store_give_back(struct event *e);
 
 /* --- Queries (mam_query.c) --- */
 

@@ -137,38 +137,11 @@ store(struct event *e, const struct jid *owner, const struct jid *peer)
     return true;
 }
 
-/* --- Ids that are not true (XEP-0359, 3) --- */
-
-/* From one of our hosts, which gives them itself. */
-static bool
-claims_ours(const struct xml_el *el, const void *arg)
-{
-    const struct worker *w = arg;
-    struct jid by;
-
-    return (xml_is(el, "stanza-id", NS_SID) || xml_is(el, "archived", NS_MAM_TMP)) &&
-           (jid_parse(el->arena, xml_attr(el, "by"), &by) < 0 || host_of(w, by.domain));
-}
-
-/* True: there were some. */
-static bool
-remove_forged(struct worker *w, struct stanza *s)
-{
-    if (!(s->traits & TRAIT(STANZA_ID)) || !s->el ||
-            xml_remove_if(s->el, claims_ours, w) == 0)
-        return false;
-    s->traits = traits_of(s->el);
-    return true;
-}
-
 /* --- Hooks --- */
 
 enum hook_result
 mam_store_send(struct event *e)
 {
-    if (e->s->kind != STANZA_MESSAGE)
-        return HOOK_PASS;
-    remove_forged(e->w, e->s);
     if (!jobs_are_many(e->w) || !is_archivable(e->s))
         return HOOK_PASS;
     route_error(e->w, e->s, STANZA_ERROR_RESOURCE_CONSTRAINT,
@@ -199,19 +172,22 @@ recipient_keeps(const struct event *e)
     return false;
 }
 
-/* What no session of this host has sent came past mam_store_send(). */
+/* Ids that are not true (XEP-0359, 3); what clients of ours say was looked at before.
+ */
 static void
 check_ids(struct event *e)
 {
     struct stanza *s = e->s;
+    struct jid own = jid_bare(&s->to);
     struct buf bytes = { 0 };
 
-    if (!(s->traits & TRAIT(STANZA_ID)))
+    if (s->conn || !(s->traits & TRAIT(STANZA_ID)))
         return;
     if (!s->el)
         s->el = stanza_parse(e->w, e->arena, s->bytes);
-    if (!remove_forged(e->w, s))
+    if (!s->el || stanza_id_remove(s->el, &own) == 0)
         return;
+    s->traits = traits_of(s->el);
     xml_write(&bytes, s->el, STR(NS_CLIENT));
     s->bytes = str_dup(e->arena, buf_str(&bytes));
     buf_fini(&bytes);
@@ -235,9 +211,26 @@ mam_store_receive(struct event *e)
     return HOOK_PASS;
 }
 
+/* It was in the recipient's archive when it came, by the id that it has from there. */
+static bool
+has_our_id(const struct stanza *s)
+{
+    struct jid own = jid_bare(&s->to);
+
+    return s->traits & TRAIT(STANZA_ID) && stanza_id_get(s->el, &own).p;
+}
+
 /* What is in the archive has reached its recipient, as in ejabberd: no error. */
 enum hook_result
 mam_store_offline(struct event *e)
 {
-    return e->s->flags & STANZA_ARCHIVED ? HOOK_DONE : HOOK_PASS;
+    return e->s->flags & STANZA_ARCHIVED || has_our_id(e->s) ? HOOK_DONE : HOOK_PASS;
+}
+
+enum hook_result
+mam_store_give_back(struct event *e)
+{
+    const struct mam_config *config = e->config;
+
+    return config->is_used && has_our_id(e->s) ? HOOK_DONE : HOOK_PASS;
 }

@@ -16,6 +16,7 @@ configure(const struct conf_host *host, const struct conf_module *options)
     c->access_preferences = conf_module_access(options, "access_preferences");
     c->activates = conf_module_bool(options, "request_activates_archiving");
     c->compress = conf_module_bool(options, "compress_xml");
+    c->is_used = conf_module_bool(options, "assume_mam_usage");
     c->policy = str_eq_c(policy, "always")   ? MAM_ALWAYS
                 : str_eq_c(policy, "roster") ? MAM_ROSTER
                                              : MAM_NEVER;
@@ -33,6 +34,7 @@ static const struct module_hook hooks[] = {
     { HOOK_USER_RECEIVE, 80, mam_store_receive }, /* behind those that refuse it */
     { HOOK_USER_SENT, 20, mam_store_sent },       /* before carbons are made */
     { HOOK_OFFLINE, 90, mam_store_offline },      /* behind offline storage */
+    { HOOK_GIVE_BACK, 50, mam_store_give_back },
     { HOOK_ACCOUNT_LOADED, 50, mam_prefs_loaded },
     { 0 },
 };

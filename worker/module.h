@@ -119,6 +119,11 @@ enum hook {
      * (session_hold), or was added after all.
      */
     HOOK_TO_INACTIVE,
+    /*
+     * A message that a session has not acknowledged (XEP-0198) goes back to its account:
+     * c, account (NULL: not loaded now), s (el). DONE: it need not.
+     */
+    HOOK_GIVE_BACK,
     /* A stanza was answered with an error: s (the one that failed), error. */
     HOOK_BOUNCED,
     /* A subscription stanza of a session to `to`: c, account, s (el). DONE: handled. */

@@ -7,11 +7,25 @@
 
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/modules.h"
 #include "xml/writer.h"
 #include "xmpp/delay.h"
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 #include "xmpp/traits.h"
+
+/* A module knows that it is kept elsewhere. */
+static bool
+is_settled(struct worker *w, struct conn *c, struct stanza *s)
+{
+    struct event e = { .w = w,
+        .host = host_of(w, conn_domain(c)),
+        .c = c,
+        .account = session_account(w, c),
+        .s = s };
+
+    return e.host && hook_run(w, HOOK_GIVE_BACK, &e) == HOOK_DONE;
+}
 
 void
 undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
@@ -44,6 +58,8 @@ undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
         return; /* a copy of what is kept elsewhere, or of no use later */
     s.to = conn_jid(c);
     s.to.resource = STR_NULL;
+    if (is_settled(w, c, &s))
+        return;
     if (delay_find(el, NULL, &at) < 0)
         delay_add(el, server.domain, (int64_t)at_us, STR_NULL);
     xml_write(&text, el, STR(NS_CLIENT));

@@ -7,7 +7,7 @@ enum {
     SQL_STEPS_MAX = 20,
     SQL_PARAMS_MAX = 32, /* fixed and one row of repeated ones together */
     SQL_COLS_MAX = 32,
-    SQL_ROWS_MAX = 1000, /* repeated rows */
+    SQL_ROWS_MAX = 5000, /* repeated rows */
 };
 
 enum sql_step_kind {

@@ -13,6 +13,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stddef.h>
 #include <stdlib.h>
 
 #include "base/arena.h"
@@ -24,6 +25,9 @@ struct privacy_list {
     bool needs_roster;
     unsigned char bytes[];
 };
+
+/* Bytes that are kept begin with this, and may outlive the process. */
+_Static_assert(sizeof(struct privacy_list) == 12, "SLOT_LAYOUT must change, too");
 
 /* The first byte of a rule */
 enum {
@@ -209,6 +213,106 @@ bool
 privacy_list_needs_roster(const struct privacy_list *list)
 {
     return list && list->needs_roster;
+}
+
+struct str
+privacy_list_bytes(const struct privacy_list *list)
+{
+    return list ? (struct str){ (const char *)list, privacy_list_size(list) }
+                : STR_NULL;
+}
+
+const struct privacy_list *
+privacy_list_view(const void *bytes)
+{
+    assert((uintptr_t)bytes % _Alignof(struct privacy_list) == 0);
+    return bytes;
+}
+
+/* Numbers as put_number() writes them; false: it does not end in time. */
+static bool
+check_number(const unsigned char **at, const unsigned char *end, uint64_t *ret)
+{
+    const unsigned char *p = *at;
+
+    while (p < end && p - *at < NUMBER_MAX && *p & 0x80)
+        p++;
+    if (p == end || p - *at == NUMBER_MAX)
+        return false;
+    *ret = get_number(at);
+    return true;
+}
+
+/* The lengths of n texts and the texts: do they fit? */
+static bool
+check_texts(const unsigned char **at, const unsigned char *end, unsigned n)
+{
+    uint64_t size, sum = 0;
+
+    for (unsigned i = 0; i < n; i++) {
+        if (!check_number(at, end, &size) || size > PRIVACY_SIZE_MAX)
+            return false;
+        sum += size;
+    }
+    if (sum > (size_t)(end - *at))
+        return false;
+    *at += sum;
+    return true;
+}
+
+static bool
+check_item(const unsigned char **at, const unsigned char *end, bool *needs_roster)
+{
+    unsigned head = *(*at)++;
+    uint64_t order;
+
+    if (!check_number(at, end, &order))
+        return false;
+    switch ((enum privacy_type)(head & TYPE_MASK)) {
+    case PRIVACY_ANY:
+        return true;
+    case PRIVACY_JID:
+        return check_texts(at, end, 3);
+    case PRIVACY_GROUP:
+        *needs_roster = true;
+        return check_texts(at, end, 1);
+    case PRIVACY_SUBSCRIPTION:
+        *needs_roster = true;
+        return *at < end && *(*at)++ <= SUBSCRIPTION_KIND_BOTH;
+    }
+    return false;
+}
+
+int
+privacy_list_from_bytes(struct str bytes, struct privacy_list **ret_list)
+{
+    struct privacy_list head, *list;
+    const unsigned char *at, *end;
+    bool needs_roster = false;
+    uint32_t n = 0;
+
+    if (bytes.n == 0) {
+        *ret_list = NULL;
+        return 0;
+    }
+    if (bytes.n < sizeof head)
+        return -EINVAL;
+    memcpy(&head.n, bytes.p + offsetof(struct privacy_list, n), sizeof head.n);
+    memcpy(&head.size, bytes.p + offsetof(struct privacy_list, size), sizeof head.size);
+    at = (const unsigned char *)bytes.p + offsetof(struct privacy_list, bytes);
+    if (head.size != bytes.n - sizeof head)
+        return -EINVAL;
+    for (end = at + head.size; at < end; n++) {
+        if (!check_item(&at, end, &needs_roster))
+            return -EINVAL;
+    }
+    if (n == 0 || n != head.n)
+        return -EINVAL;
+    list = mem_alloc(bytes.n);
+    memcpy(list, bytes.p, bytes.n);
+    list->needs_roster = needs_roster;
+    *ret_list = list;
+    return 0;
 }
 
 bool

@@ -65,6 +65,15 @@ size_t privacy_list_size(const struct privacy_list *list); /* bytes of memory */
 bool privacy_list_needs_roster(const struct privacy_list *list);
 
 /*
+ * The list as bytes (a view of it; NULL: none) that may be kept or sent to processes of
+ * the same service, and the list that such bytes are: a new one (0, or -EINVAL for what
+ * is no list), or a view of bytes that are known to be one, at a multiple of 4.
+ */
+struct str privacy_list_bytes(const struct privacy_list *list);
+int privacy_list_from_bytes(struct str bytes, struct privacy_list **ret_list);
+const struct privacy_list *privacy_list_view(const void *bytes);
+
+/*
  * The rules in turn: begin with *at = 0; false at the end. *ret_item is a view.
  */
 bool privacy_next(

@@ -495,6 +495,57 @@ too_large(void **state)
     assert_null(list);
 }
 
+/* As bytes and back; no other bytes are a list, whatever they are. */
+static void
+bytes(void **state)
+{
+    struct privacy_item items[] = {
+        { .type = PRIVACY_ANY, .match = PRIVACY_MATCH_ALL, .order = 1u << 31 },
+        { .type = PRIVACY_JID,
+                .deny = true,
+                .match = PRIVACY_MATCH_MESSAGE,
+                .jid = { STR("tybalt"), STR("example.com"), STR("pda") } },
+        { .type = PRIVACY_GROUP, .match = PRIVACY_MATCH_IQ, .group = STR("Enemies") },
+        { .type = PRIVACY_SUBSCRIPTION, .subscription = SUBSCRIPTION_KIND_BOTH },
+    };
+    struct privacy_list *list = privacy_list_new(items, ARRAY_LEN(items)), *copy;
+    struct str all = privacy_list_bytes(list);
+    char *p = mem_alloc(all.n + 1);
+
+    (void)state;
+    assert_int_equal(all.n, privacy_list_size(list));
+    assert_int_equal(privacy_list_from_bytes(all, &copy), 0);
+    assert_int_equal(privacy_list_count(copy), ARRAY_LEN(items));
+    assert_true(privacy_list_needs_roster(copy));
+    assert_true(str_eq(privacy_list_bytes(copy), all));
+    assert_int_equal(privacy_list_count(privacy_list_view(copy)), ARRAY_LEN(items));
+    privacy_list_free(&copy);
+    assert_int_equal(privacy_list_from_bytes(privacy_list_bytes(NULL), &copy), 0);
+    assert_null(copy);
+    for (size_t n = 1; n <= all.n + 1; n++) {
+        memcpy(p, all.p, n <= all.n ? n : all.n);
+        if (n != all.n)
+            assert_int_equal(
+                    privacy_list_from_bytes((struct str){ p, n }, &copy), -EINVAL);
+    }
+    for (size_t i = 0; i < all.n; i++) {
+        for (unsigned v = 0; v < 256; v++) {
+            size_t at = 0;
+            struct privacy_item item;
+
+            memcpy(p, all.p, all.n);
+            p[i] = (char)v;
+            if (privacy_list_from_bytes((struct str){ p, all.n }, &copy) < 0)
+                continue;
+            while (privacy_next(copy, &at, &item))
+                ;
+            privacy_list_free(&copy);
+        }
+    }
+    mem_free(&p);
+    privacy_list_free(&list);
+}
+
 static void
 rows(void **state)
 {
@@ -732,6 +783,7 @@ main(void)
         cmocka_unit_test(refusals),
         cmocka_unit_test(lists_as_xml),
         cmocka_unit_test(too_large),
+        cmocka_unit_test(bytes),
         cmocka_unit_test(rows),
         cmocka_unit_test(rule_about_nothing),
         cmocka_unit_test(same_orders_keep_their_places),

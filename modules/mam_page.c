@@ -94,9 +94,9 @@ static struct str
 id_text(struct arena *arena, int64_t id)
 {
     char text[ID_SIZE];
+    int n = snprintf(text, sizeof text, "%lld", (long long)id);
 
-    return str_dup(arena, (struct str){ text, (size_t)snprintf(text, sizeof text,
-                                                      "%lld", (long long)id) });
+    return str_dup(arena, (struct str){ text, (size_t)n });
 }
 
 static void

@@ -3,8 +3,9 @@
  *
  *   xmppjs.mjs SERVICE DOMAIN USER PASSWORD RESOURCE
  *
- * In: {"to", "body"} sends a chat message, {"stop": true} ends the stream.
- * Out: {"event": "online"|"message"|"offline"|"error"|"mechanism", ...}
+ * In: {"to", "body"} sends a chat message, {"tree": [name, attributes, child …]} any stanza,
+ * {"stop": true} ends the stream.
+ * Out: {"event": "online"|"message"|"stanza"|"offline"|"error"|"mechanism", ...}
  */
 import { createRequire } from "node:module";
 import { createInterface } from "node:readline";
@@ -24,6 +25,7 @@ xmpp.on("send", (el) => {
 xmpp.on("error", (err) => say({ event: "error", text: String(err) }));
 xmpp.on("offline", () => say({ event: "offline" }));
 xmpp.on("stanza", (st) => {
+  say({ event: "stanza", name: st.name, attrs: st.attrs, text: st.toString() });
   if (st.is("message"))
     say({ event: "message", from: st.attrs.from, type: st.attrs.type, body: st.getChildText("body") });
 });
@@ -32,11 +34,17 @@ xmpp.on("online", async (jid) => {
   say({ event: "online", jid: jid.toString() });
 });
 
+const build = (t) => (typeof t === "string" ? t : xml(t[0], t[1], ...t.slice(2).map(build)));
+
 createInterface({ input: process.stdin }).on("line", async (line) => {
   const order = JSON.parse(line);
   if (order.stop) {
     await xmpp.stop();
     process.exit(0);
+  }
+  if (order.tree) {
+    await xmpp.send(build(order.tree));
+    return;
   }
   await xmpp.send(xml("message", { to: order.to, type: "chat" }, xml("body", {}, order.body)));
 });

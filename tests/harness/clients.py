@@ -163,6 +163,16 @@ class Xmppjs:
     def say(self, to, body):
         self._order(to=to, body=body)
 
+    def send(self, name, attributes, *children):
+        self._order(tree=[name, attributes, *children])
+
+    def stanza(self, fits):
+        """The next one for which fits(name, attributes, text) holds."""
+        while True:
+            s = self._next("stanza")
+            if fits(s["name"], s["attrs"], s["text"]):
+                return s["text"]
+
     def heard(self, sender, body):
         while True:
             m = self._next("message")

@@ -101,6 +101,34 @@ spool_deleted(struct base *b)
     base_expect(b, SQL_OK, "", SQL_SPOOL_USERS, "ti", "", 9);
 }
 
+/* Some rows in the order asked for; those that may expire, with the end of them. */
+static void
+spool_read(struct base *b)
+{
+    bool pg = b->settings.type == SQL_ENGINE_PGSQL;
+    const char *when = pg ? "UPDATE spool SET created_at = to_timestamp(1700000000)"
+                          : "UPDATE spool SET created_at ="
+                            " datetime(1700000000, 'unixepoch')";
+
+    base_expect(b, SQL_OK, "", SQL_SPOOL_ADD, "tti", "juliet", "<m1/>", -1);
+    base_expect(b, SQL_OK, "", SQL_SPOOL_ADD, "tti", "romeo", "<m2/>", -1);
+    base_expect(b, SQL_OK, "", SQL_SPOOL_ADD, "tti", "juliet",
+            "<m3 x='jabber:x:expire'/>", -1);
+    base_expect(b, SQL_OK, "", SQL_SPOOL_ADD, "tti", "romeo",
+            "<m4 x='jabber:x:expire'/>", -1);
+    base_raw(b, when);
+    base_expect(b, SQL_OK,
+            "3:<m3 x='jabber:x:expire'/>:1700000000000000;1:<m1/>:1700000000000000",
+            SQL_SPOOL_READ, "tiiii", "juliet", 3, 2, 9, 1);
+    base_expect(b, SQL_OK, "juliet:3:<m3 x='jabber:x:expire'/>:1700000000000000",
+            SQL_SPOOL_EXPIRING, "ii", 0, 1);
+    base_expect(b, SQL_OK, "romeo:4:<m4 x='jabber:x:expire'/>:1700000000000000",
+            SQL_SPOOL_EXPIRING, "ii", 3, 9);
+    base_expect(b, SQL_OK, "", SQL_SPOOL_DEL_EACH, "titi", "juliet", 3, "juliet", 4);
+    base_expect(b, SQL_OK, "1", SQL_SPOOL_COUNT, "t", "juliet");
+    base_expect(b, SQL_OK, "2", SQL_SPOOL_COUNT, "t", "romeo");
+}
+
 static enum sql_status
 vcard_set_text(struct base *b, const char *user, const char *text, const char *fn,
         const char *lfn, const char *email)
@@ -457,6 +485,7 @@ hosts(struct base *b)
 EACH(test_offline_messages, spool)
 EACH(test_offline_messages_have_times, spool_times)
 EACH(test_offline_messages_are_deleted, spool_deleted)
+EACH(test_offline_messages_are_read_one_by_one, spool_read)
 EACH(test_vcards, vcard)
 EACH(test_private_storage, private_storage)
 EACH(test_last_activity, last)
@@ -474,6 +503,7 @@ main(void)
         cmocka_unit_test(test_offline_messages),
         cmocka_unit_test(test_offline_messages_have_times),
         cmocka_unit_test(test_offline_messages_are_deleted),
+        cmocka_unit_test(test_offline_messages_are_read_one_by_one),
         cmocka_unit_test(test_vcards),
         cmocka_unit_test(test_private_storage),
         cmocka_unit_test(test_last_activity),

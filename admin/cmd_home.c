@@ -119,6 +119,9 @@ ask_host_home(struct request *rq)
     {                                   \
         ask_host_home(rq);              \
     }
+HOST_COMMAND(delete_old_messages_batch)
+HOST_COMMAND(delete_old_messages_status)
+HOST_COMMAND(abort_delete_old_messages)
 HOST_COMMAND(announce_send_all)
 HOST_COMMAND(announce_send_online)
 HOST_COMMAND(announce_motd_set_online)

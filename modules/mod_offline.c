@@ -200,6 +200,11 @@ static const job_fn steps[OFFLINE_STEPS] = {
     [STEP_CALL_EXPIRED] = offline_call_expired,
     [STEP_CALL_EXPIRED_ROWS] = offline_call_expired_rows,
     [STEP_CALL_EXPIRED_DONE] = offline_call_expired_done,
+    [STEP_BATCH] = offline_batch,
+    [STEP_BATCH_RUN] = offline_batch_run,
+    [STEP_BATCH_RAN] = offline_batch_ran,
+    [STEP_BATCH_STATUS] = offline_batch_status,
+    [STEP_BATCH_ABORT] = offline_batch_abort,
 };
 
 static const struct module_hook hooks[] = {
@@ -226,6 +231,9 @@ static const struct module_call calls[] = {
     { "get_offline_count", true, STEP_CALL_COUNT },
     { "delete_old_messages", false, STEP_CALL_OLD },
     { "delete_expired_messages", false, STEP_CALL_EXPIRED },
+    { "delete_old_messages_batch", false, STEP_BATCH },
+    { "delete_old_messages_status", false, STEP_BATCH_STATUS },
+    { "abort_delete_old_messages", false, STEP_BATCH_ABORT },
     { 0 },
 };
 

@@ -47,6 +47,11 @@ enum offline_step {
     STEP_CALL_EXPIRED,
     STEP_CALL_EXPIRED_ROWS,
     STEP_CALL_EXPIRED_DONE,
+    STEP_BATCH,
+    STEP_BATCH_RUN,
+    STEP_BATCH_RAN,
+    STEP_BATCH_STATUS,
+    STEP_BATCH_ABORT,
     OFFLINE_STEPS
 };
 
@@ -87,6 +92,11 @@ OFFLINE_STEP(call_old_done);
 OFFLINE_STEP(call_expired);
 OFFLINE_STEP(call_expired_rows);
 OFFLINE_STEP(call_expired_done);
+OFFLINE_STEP(batch);
+OFFLINE_STEP(batch_run);
+OFFLINE_STEP(batch_ran);
+OFFLINE_STEP(batch_status);
+OFFLINE_STEP(batch_abort);
 
 enum hook_result offline_on_message(struct event *e);
 enum hook_result offline_on_coming(struct event *e);
@@ -123,6 +133,9 @@ struct sql_value offline_user(const struct job *j);
  * The database is away, and the step was told so: then it runs again later, and true.
  */
 bool offline_retries(struct job *j, unsigned step, const struct sql_result *result);
+
+/* The time so many days ago, in microseconds; -1: that is no number. */
+int64_t offline_days_ago(struct str days);
 
 /* Begins to give the account what is stored for it: to that session, or 0: to any. */
 void offline_flush_begin(struct worker *w, const struct module *m,

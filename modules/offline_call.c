@@ -73,23 +73,34 @@ walk_keep(struct job *j, const struct walk *walk)
 
 /* --- delete_old_messages host days --- */
 
+int64_t
+offline_days_ago(struct str days)
+{
+    int64_t now = (int64_t)clock_wall_us();
+    uint64_t n;
+
+    if (str_to_u64(days, &n) < 0)
+        return -1;
+    return n < (uint64_t)(now / DATETIME_DAY_US) ? now - (int64_t)n * DATETIME_DAY_US
+                                                 : 0;
+}
+
 void
 offline_call_old(struct job *j, const struct sql_result *result)
 {
     struct walk walk = walk_of(j);
     struct sql_value param[2];
-    uint64_t days;
 
     (void)result;
-    if (str_to_u64(job_arg(j, 1), &days) < 0 || days > 1000000) {
+    if (!j->data.n) { /* what gets old meanwhile is not meant */
+        walk.at = offline_days_ago(job_arg(j, 1));
+        walk_keep(j, &walk);
+    }
+    if (walk.at < 0) {
         job_call_reply(j, IPC_INVALID, STR("days must be a number"));
         return;
     }
-    if (walk.at == 0) {
-        walk.at = (int64_t)clock_wall_us() - (int64_t)days * DATETIME_DAY_US;
-        walk_keep(j, &walk);
-    }
-    param[0] = sql_int(walk.at > 0 ? walk.at : 0);
+    param[0] = sql_int(walk.at);
     param[1] = sql_int(DELETE_AT_ONCE);
     job_sql(j, STEP_CALL_OLD_DONE, SQL_SPOOL_DEL_OLD, param, 2);
 }

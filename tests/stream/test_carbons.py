@@ -14,7 +14,7 @@ CHAT_STATE = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
 @pytest.fixture(scope="module")
 def carbons_server(session_maker):
     return session_maker(workers=2, hosts=("example.net", "example.org"), config={
-        "modules": {"mod_ping": {}, "mod_carboncopy": {}, "mod_offline": {}}})
+        "modules": {"mod_ping": {}, "mod_carboncopy": {}, "mod_offline": {}, "mod_disco": {}}})
 
 
 @pytest.fixture
@@ -71,6 +71,15 @@ def fence(sender, *receivers):
         i = sender.next_id()
         sender.send(f"<message to='{r.full}' id='{i}' type='headline'/>")
         r.expect(f"<message id='{i}' from='{sender.full}'/>")
+
+
+@pytest.mark.parametrize("to", ["example.net", None])
+def test_features(carbons, to):
+    """3; 6.2: with all of its rules"""
+    r = carbons.stream("romeo").login()
+    answer = r.request("<query xmlns='http://jabber.org/protocol/disco#info'/>", to=to)
+    features = [f.get("var") for f in answer[0] if f.tag.endswith("}feature")]
+    assert NS in features and "urn:xmpp:carbons:rules:0" in features
 
 
 # 4 and 5: on and off

@@ -578,6 +578,36 @@ def test_old_messages_are_deleted(offline):
     assert offline.ctl_status("delete_old_messages", "x")[0] != 0
 
 
+def test_old_messages_are_deleted_in_portions(offline):
+    """delete_old_messages_batch, _status, abort_…; ejabberd's answers"""
+    def status():
+        return offline.ctl("delete_old_messages_status", "example.net")
+
+    def begin(*args):
+        return offline.ctl_status("delete_old_messages_batch", "example.net", *args)
+
+    juliet = offline.stream("juliet").login(until="online")
+    romeo = offline.account("romeo")
+    for i in range(7):
+        juliet.send(text(i, romeo.bare))
+    stored(offline, romeo, 7)
+    assert status() == "Operation not started"
+    assert offline.ctl("abort_delete_old_messages", "example.net") == "No task running"
+    assert begin("x", "2", "60")[0] and begin("30", "0", "60")[0]
+    database(offline, "update spool set created_at = '2001-01-01 00:00:00' where username = ?"
+                      " and not xml like ?", romeo.user, "%m0%")
+    assert begin("30", "2", "1")[0] == 0
+    wait.until(lambda: status() == "Operation in progress, deleted 2 messages", "the first portion")
+    assert begin("30", "2", "1")[0] != 0
+    kill_workers(offline)
+    assert status() == "Operation in progress, deleted 2 messages"
+    assert offline.ctl("abort_delete_old_messages", "example.net") == "Operation aborted"
+    assert status() == "Operation was aborted after deleting 2 messages"
+    assert begin("30", "2", "1000000")[0] == 0
+    wait.until(lambda: status() == "Operation was completed after deleting 4 messages", "the end")
+    stored(offline, romeo, 1)
+
+
 def test_expired_messages_are_deleted(offline):
     """delete_expired_messages"""
     juliet = offline.stream("juliet").login(until="online")

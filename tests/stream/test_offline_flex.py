@@ -12,7 +12,7 @@ ITEMS = f"<query xmlns='http://jabber.org/protocol/disco#items' node='{NS}'/>"
 @pytest.fixture(scope="module", params=["sqlite", "pgsql"])
 def flex_server(request, session_maker):
     return session_maker(database=request.param, workers=2,
-                         config={"modules": {"mod_ping": {}, "mod_offline": {}}})
+                         config={"modules": {"mod_ping": {}, "mod_offline": {}, "mod_disco": {}}})
 
 
 @pytest.fixture
@@ -62,6 +62,17 @@ def view(stream, request, ids):
         assert got.find("{urn:xmpp:delay}delay").get("from") == stream.host
     stream.expect(f"<iq type='result' id='{i}'/>")
     return nodes
+
+
+@pytest.mark.parametrize("to", ["example.net", None])
+def test_features(flex, to):
+    """2.1; XEP-0160, 4"""
+    r = flex.stream("romeo").login()
+    answer = r.request("<query xmlns='http://jabber.org/protocol/disco#info'/>", to=to)
+    features = [f.get("var") for f in answer[0] if f.tag.endswith("}feature")]
+    assert NS in features and "msgoffline" in features
+    headers(r)  # and disco knows its other nodes
+    assert is_error(r.request("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>"), "item-not-found")
 
 
 def test_how_many(flex):

@@ -72,30 +72,6 @@ shuffled(uint64_t i, uint64_t n)
     return i * 1000003 % n; /* a prime */
 }
 
-/* Is it still what was found? For as many accounts as a worker holds at a time. */
-static void
-bench_unchanged(const struct route_table *rt, uint64_t n)
-{
-    enum {
-        HELD = 10000
-    };
-    static struct route_stamp stamp[HELD];
-    char bare[40];
-    uint64_t t, held = n < HELD ? n : HELD, same = 0;
-
-    for (uint64_t i = 0; i < held; i++) {
-        size_t len = name(bare, sizeof bare, shuffled(i, n));
-
-        stamp[i] = route_stamp(rt, (struct str){ bare, len });
-    }
-    t = cpu_us();
-    for (uint64_t i = 0; i < n; i++)
-        same += route_unchanged(rt, &stamp[shuffled(i, held)]);
-    report("is it unchanged?", n, t);
-    if (same != n)
-        fprintf(stderr, "unchanged %llu\n", (unsigned long long)same);
-}
-
 static void
 bench_lookups(const struct route_table *rt, uint64_t n)
 {
@@ -276,7 +252,6 @@ main(int argc, char **argv)
     printf("%-34s %8llu bytes\n", "with what binds without presence left",
             (unsigned long long)(st.memory / n));
     bench_lookups(&rt, n);
-    bench_unchanged(&rt, n);
     table_free(&table);
     t = cpu_us();
     if (table_open(&zw, &table, &found) < 0 || found.sessions != n)

@@ -140,6 +140,7 @@ mam_step_purge(struct job *j, const struct sql_result *result)
     int64_t before;
 
     (void)result;
+    job_release(j);
     if (!kind.p) {
         job_call_reply(j, IPC_INVALID, STR("unsupported_type"));
         return;

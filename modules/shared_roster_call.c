@@ -102,13 +102,15 @@ remove_group(struct job *j, struct sql_value name)
 void
 sr_call(struct job *j, const struct sql_result *result)
 {
-    struct str group = job_arg(j, ARG_GROUP), bare = STR("-");
+    struct str group = job_arg(j, ARG_GROUP), bare = STR_NULL;
     struct sql_value param = sql_text(group);
     bool special = true;
 
     (void)result;
     if (is(j, "user_add") || is(j, "user_del"))
         bare = member(j, &special);
+    else
+        bare = STR("-");
     if (!group.n || group.n > NAME_MAX_BYTES || !bare.p)
         job_call_reply(j, IPC_INVALID, STR("no name of a group, or no address"));
     else if (is(j, "create") || is(j, "add"))

@@ -7,7 +7,6 @@
  * nothing that a death could lose. A stage may be repeated by the client for which it
  * was made: that is the same as beginning again with the same words.
  */
-#include <limits.h>
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -84,43 +83,23 @@ id_write(const struct job *j, struct str node, const struct session *s, struct b
     buf_fini(&bound);
 }
 
-/* The next of the numbers, up to its "-". */
-static bool
-number_read(struct str *rest, uint64_t max, uint64_t *ret)
-{
-    struct str digits;
-    uint64_t value = 0;
-
-    if (!str_cut(rest, '-', &digits) || digits.n == 0 || digits.n > 16)
-        return false;
-    for (size_t i = 0; i < digits.n; i++) {
-        const char *digit = strchr("0123456789abcdef", digits.p[i]);
-
-        if (!digit || !*digit)
-            return false;
-        value = value << 4 | (uint64_t)(digit - "0123456789abcdef");
-    }
-    *ret = value;
-    return value <= max;
-}
-
 static enum command_error
 id_read(const struct job *j, struct str node, struct str id, struct session *ret)
 {
     struct session s;
     struct buf ours = { 0 };
-    struct str rest = id;
-    uint64_t stage, actions, usual, now = clock_wall_us() / 1000000;
+    char text[ID_SIZE];
+    unsigned long long made;
+    uint64_t now = clock_wall_us() / 1000000;
     bool same;
 
-    if (!number_read(&rest, UINT_MAX, &stage) ||
-            !number_read(&rest, UINT_MAX, &actions) ||
-            !number_read(&rest, UINT_MAX, &usual) ||
-            !number_read(&rest, UINT64_MAX / 2, &s.made_s))
+    if (id.n >= sizeof text)
         return COMMAND_BAD_SESSIONID;
-    s.stage = (unsigned)stage;
-    s.actions = (unsigned)actions;
-    s.usual = (unsigned)usual;
+    memcpy(text, id.p, id.n);
+    text[id.n] = '\0';
+    if (sscanf(text, "%x-%x-%x-%llx-", &s.stage, &s.actions, &s.usual, &made) != 4)
+        return COMMAND_BAD_SESSIONID;
+    s.made_s = made;
     id_write(j, node, &s, &ours);
     same = str_eq_secret(buf_str(&ours), id);
     buf_fini(&ours);

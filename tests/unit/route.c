@@ -431,69 +431,6 @@ test_damage(void **state)
     world_close(&w);
 }
 
-/* What is remembered of a look-up holds until something changes, whatever it is. */
-static void
-test_stamps(void **state)
-{
-    enum change {
-        NOTHING,
-        ANOTHER_SESSION,
-        PRESENCE,
-        FLAGS,
-        END,
-        NEW_ROUTER
-    };
-    static const struct {
-        const char *what;
-        enum change change;
-        bool same;
-    } cases[] = {
-        { "nothing", NOTHING, true },
-        { "another session", ANOTHER_SESSION, false },
-        { "presence", PRESENCE, false },
-        { "flags", FLAGS, false },
-        { "an end", END, false },
-        { "a new router", NEW_ROUTER, false },
-    };
-    const char *bare = "juliet@example.net";
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct route_stamp stamp;
-        struct world w;
-
-        world_open(&w);
-        assert_int_equal(put(&w, bare, "a", 1, "<presence/>", 0), 0);
-        stamp = route_stamp(&w.route, str_from(bare));
-        switch (cases[i].change) {
-        case NOTHING:
-            break;
-        case ANOTHER_SESSION:
-            assert_int_equal(put(&w, bare, "b", 2, NULL, 0), 0);
-            break;
-        case PRESENCE:
-            assert_int_equal(put(&w, bare, "a", 1, "<presence></presence>", 1), 0);
-            break;
-        case FLAGS:
-            assert_true(table_set(w.table, str_from(bare), 1, 0, true, 0, 1));
-            break;
-        case END:
-            assert_true(table_remove(w.table, str_from(bare), 1));
-            break;
-        case NEW_ROUTER:
-            world_restart(&w);
-            break;
-        }
-        if (route_unchanged(&w.route, &stamp) != cases[i].same)
-            fail_msg("after %s", cases[i].what);
-        stamp = (struct route_stamp){ 0 };
-        assert_false(route_unchanged(&w.route, &stamp));
-        stamp = (struct route_stamp){ UINT64_MAX, 1 };
-        assert_false(route_unchanged(&w.route, &stamp));
-        world_close(&w);
-    }
-}
-
 static void
 test_too_small(void **state)
 {
@@ -518,7 +455,6 @@ main(void)
         cmocka_unit_test(test_walk),
         cmocka_unit_test(test_successor_takes_over),
         cmocka_unit_test(test_damage),
-        cmocka_unit_test(test_stamps),
         cmocka_unit_test(test_too_small),
     };
 

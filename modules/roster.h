@@ -136,7 +136,8 @@ enum roster_flag {
 
 /* Of one contact: kept by the job that writes it, then told to all workers. */
 struct roster_change {
-    uint64_t n, when_ms;
+    uint64_t n;
+    uint64_t began_ms, when_ms; /* the home heard of it; it was written */
     uint32_t acts;  /* enum subscription_act: what is sent in the user's name */
     uint16_t flags; /* enum roster_flag */
     uint8_t origin, tries;
@@ -154,9 +155,6 @@ void roster_change_take(struct roster_change *ch, const struct subscription_resu
 /* Writes it if need be; then all that follows. The job ends with it. */
 void roster_change_begin(struct job *j, struct roster_change *ch);
 void roster_changed(struct job *j, const struct sql_result *result);
-
-/* How often the job had to begin again. */
-uint8_t roster_change_tries(const struct job *j);
 
 /* A subscription stanza in the account's name. false: nobody there. */
 bool roster_send(struct worker *w, struct str from, const struct jid *to,

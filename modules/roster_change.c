@@ -21,7 +21,7 @@ enum {
 /* --- Packed --- */
 
 struct head {
-    uint64_t n, when_ms;
+    uint64_t n, began_ms, when_ms;
     uint32_t acts;
     uint32_t jid_n, name_n, groups_n, ask_n, epoch_n, stanza_n;
     uint16_t flags;
@@ -33,6 +33,7 @@ roster_change_pack(struct buf *out, const struct roster_change *ch)
 {
     const struct contact *c = &ch->contact;
     struct head h = { .n = ch->n,
+        .began_ms = ch->began_ms,
         .when_ms = ch->when_ms,
         .acts = ch->acts,
         .jid_n = (uint32_t)c->jid.n,
@@ -79,6 +80,7 @@ roster_change_unpack(struct str data, struct roster_change *ret)
                           h.stanza_n)
         return false;
     *ret = (struct roster_change){ .n = h.n,
+        .began_ms = h.began_ms,
         .when_ms = h.when_ms,
         .acts = h.acts,
         .flags = h.flags,
@@ -92,14 +94,6 @@ roster_change_unpack(struct str data, struct roster_change *ret)
     ret->epoch = take(&data, h.epoch_n);
     ret->stanza = take(&data, h.stanza_n);
     return true;
-}
-
-uint8_t
-roster_change_tries(const struct job *j)
-{
-    struct roster_change ch;
-
-    return roster_change_unpack(j->data, &ch) ? ch.tries : 0;
 }
 
 static void
@@ -306,6 +300,20 @@ hash_after(struct job *j, const struct roster_change *ch)
     return hash;
 }
 
+/* What the job knows from before, if it had to begin again. */
+static void
+go_on(struct job *j, struct roster_change *ch)
+{
+    struct roster_change before;
+
+    if (roster_change_unpack(j->data, &before)) {
+        ch->tries = before.tries;
+        ch->began_ms = before.began_ms;
+    } else {
+        ch->began_ms = worker_now_ms(j->w);
+    }
+}
+
 void
 roster_change_begin(struct job *j, struct roster_change *ch)
 {
@@ -317,11 +325,11 @@ roster_change_begin(struct job *j, struct roster_change *ch)
     memcpy(epoch, r->epoch, sizeof epoch);
     ch->epoch = str_from(epoch);
     ch->n = r->n;
+    go_on(j, ch);
     if (!(ch->flags & ROSTER_WRITE)) {
         complete(j, ch);
         return;
     }
-    ch->tries = roster_change_tries(j);
     if (r->known && ch->tries < NUMBER_TRIES) {
         ch->n = r->n + 1;
     } else {

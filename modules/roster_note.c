@@ -14,6 +14,10 @@
  */
 #include "modules/roster.h"
 
+enum {
+    MEANWHILE_MS = 1000 /* between the contact's home and ours; one may have died */
+};
+
 /* Is it news? What was read from the database may have it already. */
 static bool
 is_news(const struct roster *r, const struct roster_change *ch)
@@ -103,7 +107,7 @@ presences(struct event *e, const struct roster_change *ch)
     if (ch->flags & ROSTER_PROBE)
         presence_probe(e->w, e->account, &contact);
     if (ch->flags & ROSTER_FORGET)
-        presence_forget(e->w, e->account, &contact);
+        presence_forget(e->w, e->account, &contact, ch->began_ms - MEANWHILE_MS);
 }
 
 void

@@ -172,7 +172,7 @@ core_session_ended(
         return;
     buf_add(&data, &last, sizeof last);
     while (a && contacts_next(&a->contacts, &at, &contact)) {
-        if (contact.bits & CONTACT_FROM)
+        if (contact.bits & CONTACT_MAY_SEE)
             contact_group_add(&data, contact.jid);
     }
     start.data = buf_str(&data);

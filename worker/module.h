@@ -538,8 +538,12 @@ void presence_probe(struct worker *w, struct account *a, const struct jid *conta
  */
 void presence_show(struct worker *w, struct account *a, const struct jid *contact,
         bool available, uint64_t since_ms);
-/* Its available sessions in this worker may not see a contact of ours any more. */
-void presence_forget(struct worker *w, struct account *a, const struct jid *contact);
+/*
+ * Its sessions in this worker may not see a contact of ours any more: those that became
+ * available since then are told so again.
+ */
+void presence_forget(struct worker *w, struct account *a, const struct jid *contact,
+        uint64_t since_ms);
 
 /*
  * Does the account's block list let it in (HOOK_FILTER)? false: it was answered, or

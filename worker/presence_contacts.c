@@ -17,10 +17,6 @@
 #include "xml/writer.h"
 #include "xmpp/stanza.h"
 
-enum {
-    JUST_ONLINE_MS = 60 * 1000 /* a change takes its time while the database is slow */
-};
-
 void
 presence_write_unavailable(struct buf *out, struct str full)
 {
@@ -152,7 +148,8 @@ presence_to_former(struct worker *w, struct account *a, const struct jid *from,
     struct contact contact, now;
 
     while (contact_group_next(&list, &contact.jid)) {
-        if (contacts_find(&a->contacts, contact.jid, &now) && now.bits & CONTACT_FROM)
+        if (contacts_find(&a->contacts, contact.jid, &now) &&
+                now.bits & CONTACT_MAY_SEE)
             continue;
         s.to = contact_jid(&contact);
         if (may_see(w, a, &s))
@@ -379,22 +376,22 @@ presence_probe(struct worker *w, struct account *a, const struct jid *contact)
 }
 
 /*
- * A session that has just come online may have found the contact's presence in the
+ * A session that came online meanwhile may have found the contact's presence in the
  * table after the contact's worker had told all who were online that it is over.
  */
 void
-presence_forget(struct worker *w, struct account *a, const struct jid *contact)
+presence_forget(struct worker *w, struct account *a, const struct jid *contact,
+        uint64_t since_ms)
 {
     struct str bare = jid_bare_text(&w->scratch, contact);
-    uint32_t now_ms = (uint32_t)loop_now_ms(w->loop);
     struct conn *c;
     uint32_t at = 0;
 
     while ((c = session_next(w, a, &at))) {
-        uint32_t since_ms = live_of(w, c)->available_ms;
+        uint32_t available_ms = live_of(w, c)->available_ms;
 
         if (!(c->flags & CONN_AVAILABLE) ||
-                (since_ms && now_ms - since_ms > JUST_ONLINE_MS))
+                (available_ms && (int32_t)(available_ms - (uint32_t)since_ms) < 0))
             continue;
         deliver_lookup(w, bare, 0);
         for (size_t i = 0; i < w->snapshot->n && !is_filtered(w); i++)

@@ -78,3 +78,29 @@ def online(s):
     s.presence()
     s.expect(f"<presence from='{s.full}'/>")
     return s
+
+
+def take_until_pushes(s, n):
+    """
+    What comes up to so many pushes: their subscriptions, and what else, without repetition.
+    Who came online just before may hear twice that somebody is not to be seen any more.
+    """
+    pushes, others = [], []
+    while len(pushes) < n:
+        got = s.next()
+        if got.tag.endswith("iq"):
+            pushes.append(got[0][0].get("subscription"))
+        elif (got.get("type"), got.get("from")) not in others:
+            others.append((got.get("type"), got.get("from")))
+    return pushes, sorted(others, key=str)
+
+
+def expect_nothing_but_unavailable(s):
+    """A round trip; unavailable presence may come before the answer."""
+    i = s.next_id()
+    s.send(f"<iq type='get' id='{i}' to='{s.host}'><ping xmlns='urn:xmpp:ping'/></iq>")
+    while True:
+        got = s.next()
+        if got.get("id") == i:
+            return
+        assert got.get("type") == "unavailable", xml.show(got)

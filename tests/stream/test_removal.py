@@ -6,7 +6,8 @@ import sqlite3
 import pytest
 
 from harness import wait
-from harness.roster import befriend, get, item, items, online, subscription, take_push
+from harness.roster import (befriend, expect_nothing_but_unavailable, get, item, items, online,
+                            subscription, take_push, take_until_pushes)
 
 MODULES = {"mod_ping": {}, "mod_roster": {}}
 HOSTS = ("example.net", "example.org")
@@ -58,18 +59,9 @@ def test_contacts_hear_of_it(server):
 
     assert server.ctl("unregister", juliet.user, juliet.host) == ""
     for s in (romeo, nurse):
-        seen = {"push": [], "unavailable": set(), "other": []}
-        while len(seen["push"]) < 2 or len(seen["unavailable"]) < 2 or len(seen["other"]) < 2:
-            got = s.next()
-            if got.tag.endswith("iq"):
-                seen["push"].append(got[0][0].get("subscription"))
-            elif got.get("type") == "unavailable":
-                seen["unavailable"].add(got.get("from"))
-            else:
-                seen["other"].append((got.get("type"), got.get("from")))
-        assert seen["push"] == ["to", "none"]
-        assert seen["unavailable"] == {juliet.full, other.full}
-        assert seen["other"] == [("unsubscribe", juliet.bare), ("unsubscribed", juliet.bare)]
+        assert take_until_pushes(s, 2) == (["to", "none"], [
+            ("unavailable", juliet.full), ("unavailable", other.full),
+            ("unsubscribe", juliet.bare), ("unsubscribed", juliet.bare)])
     paris.expect(f"<presence type='unsubscribed' from='{juliet.bare}'/>")
     take_push(paris, item(juliet.bare, subscription="none"))
     assert server.ctl_status("check_account", juliet.user, juliet.host)[0] == 1
@@ -77,6 +69,7 @@ def test_contacts_hear_of_it(server):
         assert count(server, table, juliet.user, juliet.host) == 0, table
     wait.until(lambda: server.ctl("num_resources", juliet.user, juliet.host) == "0", "its end")
     for s in (romeo, nurse):
+        expect_nothing_but_unavailable(s)
         assert items(get(s))[juliet.bare][0] == "none"
     # Who has the name next begins with nothing.
     again = server.register(juliet.user)
@@ -118,12 +111,7 @@ def test_processes_are_killed_meanwhile(make_server, role):
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     assert command.wait(2 * wait.PATIENCE) == 0
-    seen = []
-    while len(seen) < 2:
-        got = romeo.next()
-        if got.tag.endswith("iq"):
-            seen.append(got[0][0].get("subscription"))
-    assert seen == ["to", "none"]
+    assert take_until_pushes(romeo, 2)[0] == ["to", "none"]
     assert server.ctl_status("check_account", juliet.user, juliet.host)[0] == 1
     for table in ("users", "rosterusers", "roster_version"):
         wait.until(lambda: count(server, table, juliet.user, juliet.host) == 0, table)

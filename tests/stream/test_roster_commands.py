@@ -5,7 +5,8 @@ import os
 import pytest
 
 from harness import wait
-from harness.roster import befriend, get, interested, item, items, online, take_push
+from harness.roster import (befriend, get, interested, item, items, online, take_push,
+                            take_until_pushes)
 
 MODULES = {"mod_ping": {}, "mod_roster": {}}
 HOSTS = ("example.net", "example.org")
@@ -98,12 +99,7 @@ def test_delete_rosteritem(server):
     befriend(juliet, romeo)
     server.ctl("delete_rosteritem", juliet.user, juliet.host, romeo.user, romeo.host)
     take_push(juliet, item(romeo.bare, subscription="remove"))
-    seen = []
-    while len(seen) < 2:
-        got = romeo.next()
-        if got.tag.endswith("iq"):
-            seen.append(got[0][0].get("subscription"))
-    assert seen == ["to", "none"]
+    assert take_until_pushes(romeo, 2)[0] == ["to", "none"]
     juliet.expect(f"<presence from='{romeo.full}' type='unavailable'/>")
     # What is not there counts as deleted.
     server.ctl("delete_rosteritem", juliet.user, juliet.host, romeo.user, romeo.host)

@@ -26,6 +26,11 @@
 #include "worker/outbox.h"
 #include "worker/session.h"
 
+enum {
+    IDLE_S = 30,       /* without sessions */
+    IDLE_A_TICK = 1000 /* looked at, at most */
+};
+
 /* One question to a database. */
 struct load {
     struct worker *w;
@@ -162,9 +167,24 @@ forget(struct worker *w, struct account *a)
     if (map_get(&w->accounts, account_bare(a)) == a)
         map_del(&w->accounts, account_bare(a));
     list_del(&a->removed);
+    list_del(&a->idle);
     parts_free(w, a);
     mem_free_p(a->bare);
     mem_free_p(a);
+}
+
+/*
+ * Its home is asked about every stanza for an account that has a list: it is not read
+ * for each of them again, nor does anybody have to wait for the database. It hears of
+ * changes like any other.
+ */
+static bool
+is_worth_keeping(const struct worker *w, const struct account *a)
+{
+    return a->state == ACCOUNT_READY && a->exists && !w->stopping &&
+           account_route_flags(a) & ROUTE_FILTER &&
+           account_home(w, account_bare(a)) == w->proc->slot &&
+           map_get(&w->accounts, account_bare(a)) == a;
 }
 
 void
@@ -177,7 +197,32 @@ account_unref(struct worker *w, struct account **pa)
         return;
     if (a->state == ACCOUNT_LOADING && a->n_asked > 0)
         return; /* its answers are on their way: then */
+    if (is_worth_keeping(w, a)) {
+        a->idle_s = w->now_s;
+        list_add(&w->idle, &a->idle);
+        return;
+    }
     forget(w, a);
+}
+
+void
+accounts_tick(struct worker *w)
+{
+    const struct route_snapshot *snap;
+
+    for (unsigned i = 0; i < IDLE_A_TICK && !list_empty(&w->idle); i++) {
+        struct account *a = list_entry(w->idle.next, struct account, idle);
+
+        if (w->now_s - a->idle_s < IDLE_S)
+            break;
+        list_del(&a->idle);
+        if (route_sessions(w, account_bare(a), 0, &snap) > 0) {
+            a->idle_s = w->now_s;
+            list_add(&w->idle, &a->idle);
+        } else {
+            forget(w, a);
+        }
+    }
 }
 
 struct account *
@@ -190,7 +235,7 @@ account_find(const struct worker *w, struct str bare)
 
 /* --- Loading --- */
 
-void
+uint32_t
 account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
         struct str data)
 {
@@ -198,11 +243,13 @@ account_notify(struct worker *w, struct account *a, uint32_t module, unsigned wh
     struct event e = { .w = w, .host = a->host, .account = a };
 
     if (!hm || !hm->module->notify)
-        return;
+        return 0;
     e.module = hm->module;
     e.config = hm->config;
+    e.part = hm->part >= 0 ? a->part[hm->part] : NULL;
     e.arena = &w->scratch;
     hm->module->notify(&e, what, data);
+    return e.answer;
 }
 
 /* Everybody who waited for it goes on. */
@@ -466,6 +513,7 @@ hold(struct worker *w, struct str bare, bool existence)
 
     if (a) {
         a->refs++;
+        list_del(&a->idle);
         if (a->state == ACCOUNT_FAILED && a->n_asked == 0)
             load(w, a, existence);
         return a;
@@ -484,6 +532,7 @@ hold(struct worker *w, struct str bare, bool existence)
     a->domain = (struct str){ a->bare + bare.n - jid.domain.n, jid.domain.n };
     list_init(&a->waiting);
     list_init(&a->removed);
+    list_init(&a->idle);
     map_set(&w->accounts, account_bare(a), a);
     if (w->inherited)
         adopt(w, a);

@@ -45,6 +45,8 @@ struct account {
     void *part[ACCOUNT_PARTS_MAX];
     struct list waiting; /* job_live.waiting, while LOADING */
     struct list removed; /* in worker.removed: not to be found any more */
+    struct list idle;    /* in worker.idle: nobody holds it, */
+    uint32_t idle_s;     /* since then */
     struct str local, domain;
     struct holders holders;
 };
@@ -62,9 +64,9 @@ void account_leave(struct worker *w, struct conn *c);
 /* The flags that its parts ask for. */
 uint16_t account_route_flags(const struct account *a);
 
-/* It is ready: the module (by its hash) hears what has changed. */
-void account_notify(struct worker *w, struct account *a, uint32_t module, unsigned what,
-        struct str data);
+/* It is ready: the module (by its hash) hears what has changed. What it answers. */
+uint32_t account_notify(struct worker *w, struct account *a, uint32_t module,
+        unsigned what, struct str data);
 
 /* It is read from the database again; its sessions wait for that. */
 void account_read_again(struct worker *w, struct account *a);
@@ -74,6 +76,9 @@ void account_read_again(struct worker *w, struct account *a);
  * may still say its last words. One of that name is another account.
  */
 void account_removed(struct worker *w, struct account *a);
+
+/* Once a second: those that have been idle for long are forgotten. */
+void accounts_tick(struct worker *w);
 
 /* After a reload of the configuration: the hosts and modules are others. */
 void accounts_reload(struct worker *w);

@@ -8,6 +8,7 @@
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/home.h"
 #include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/out.h"
@@ -19,7 +20,9 @@ enum {
     STEP_INBOUND,
     STEP_ENDED,
     STEP_NOTIFY,
-    STEP_REMOVE
+    STEP_REMOVE,
+    STEP_REFUSED = 6, /* behind those of worker/removal.h */
+    STEP_UNSEE
 };
 
 enum {
@@ -29,25 +32,34 @@ enum {
 
 /* A notification, in front of its data. */
 struct later {
+    uint64_t job;  /* that waits for the answer, */
+    ipc_addr from; /* and where */
     uint32_t module, what;
 };
 
 /* What travels with a stanza beside its bytes. */
 struct inbound {
     uint64_t conn;
+    uint64_t session; /* only for this one; 0: as the rules of delivery say */
     uint64_t traits;
     uint8_t kind, type, hops, flags;
 };
 
-void
-core_to_home(struct worker *w, const struct stanza *s, struct str bare)
+static struct inbound
+inbound_of(const struct stanza *s)
 {
-    struct inbound in = { .conn = s->conn,
+    return (struct inbound){ .conn = s->conn,
         .traits = s->traits,
         .kind = (uint8_t)s->kind,
         .type = s->type,
-        .hops = s->hops >= DELIVER_FIRST ? 0 : s->hops,
+        .hops = s->hops,
         .flags = s->flags };
+}
+
+void
+core_to_home(struct worker *w, const struct stanza *s, struct str bare)
+{
+    struct inbound in = inbound_of(s);
     struct home_call call = { .module = &core_module,
         .step = STEP_INBOUND,
         .bare = bare,
@@ -56,10 +68,79 @@ core_to_home(struct worker *w, const struct stanza *s, struct str bare)
         .stanza = s->bytes,
         .data = { (const char *)&in, sizeof in } };
 
+    if (in.hops >= DELIVER_FIRST)
+        in.hops = 0;
     if (jobs_are_many(w))
         deliver_error(w, s, STANZA_ERROR_RESOURCE_CONSTRAINT, "too much is waiting");
     else
         home_call(w, &call);
+}
+
+void
+core_to_session(struct worker *w, const struct stanza *s, struct conn *c, bool by_home)
+{
+    struct inbound in = inbound_of(s);
+    struct job_start start = { .module = &core_module,
+        .host = conf_host_find(w->proc->conf, conn_domain(c)),
+        .step = STEP_INBOUND,
+        .key = conn_bare(c),
+        .from = s->from,
+        .to = s->to,
+        .stanza = s->bytes,
+        .data = { (const char *)&in, sizeof in } };
+    struct home_call call = { .module = &core_module,
+        .step = STEP_INBOUND,
+        .bare = start.key,
+        .from = s->from,
+        .to = s->to,
+        .stanza = s->bytes,
+        .data = start.data };
+
+    in.session = conn_id(w, c);
+    if (!start.host)
+        return;
+    if (jobs_are_many(w)) {
+        core_refuse(w, s, STANZA_ERROR_RESOURCE_CONSTRAINT);
+    } else if (by_home) {
+        home_call(w, &call);
+    } else {
+        account_join(w, c);
+        job_begin_loaded(w, &start);
+    }
+}
+
+void
+core_refuse(struct worker *w, const struct stanza *s, enum stanza_error error)
+{
+    struct job_start start = { .module = &core_module,
+        .host = conf_host_find(w->proc->conf, s->to.domain),
+        .step = STEP_REFUSED,
+        .conn = s->conn,
+        .from = s->from,
+        .to = s->to,
+        .stanza = s->bytes,
+        .data = { (const char *)&error, sizeof error } };
+
+    if (start.host)
+        job_begin(w, &start);
+}
+
+static void
+refused(struct job *j, const struct sql_result *result)
+{
+    enum stanza_error error;
+    struct stanza s = { .kind = j->kind,
+        .type = j->type,
+        .conn = j->conn,
+        .from = j->from,
+        .to = j->to,
+        .el = j->el };
+
+    (void)result;
+    if (!j->el || j->data.n != sizeof error)
+        return;
+    memcpy(&error, j->data.p, sizeof error);
+    deliver_error(j->w, &s, error, NULL);
 }
 
 static void
@@ -132,8 +213,16 @@ inbound(struct job *j, const struct sql_result *result)
     if (!(s.flags & STANZA_FILTERED) && !account_lets_in(j->w, j->account, j, &s))
         return;
     s.flags |= STANZA_FILTERED;
+    if (in.session) {
+        if (!deliver_to_conn(j->w, in.session, &s))
+            deliver_again(j->w, &s, in.session);
+        return;
+    }
     if (s.kind == STANZA_PRESENCE && s.type == PRESENCE_PROBE)
         probed(j, &s);
+    else if (s.kind == STANZA_IQ && s.conn && !s.to.resource.n &&
+             (s.type == IQ_GET || s.type == IQ_SET))
+        iq_at_home(j->w, &s);
     else if (s.kind == STANZA_PRESENCE && s.type > PRESENCE_UNAVAILABLE &&
              s.type != PRESENCE_ERROR)
         hook_run(j->w, HOOK_SUBSCRIPTION_IN, &e);
@@ -141,15 +230,36 @@ inbound(struct job *j, const struct sql_result *result)
         deliver_at_home(j->w, &s, j);
 }
 
+void
+core_unsee(struct worker *w, struct conn *c, struct str contact)
+{
+    struct home_call call = { .module = &core_module,
+        .step = STEP_UNSEE,
+        .bare = contact,
+        .conn = conn_id(w, c),
+        .from = conn_jid(c) };
+
+    if (!jobs_are_many(w))
+        home_call(w, &call);
+}
+
+static void
+unsee(struct job *j, const struct sql_result *result)
+{
+    (void)result;
+    presence_answer_unsee(j->w, j->account, j->conn, &j->from);
+}
+
 /* --- Sessions that have ended --- */
 
 /*
- * What a job about the end of a session keeps: how long it waits next, and who was
- * subscribed at the end, packed as groups of contacts are. Who is not any more when the
- * job goes on was not told of this session, as it was gone.
+ * What a job about the end of a session keeps: how long it waits next, the session's
+ * own list, and who was subscribed at the end, packed as groups of contacts are. Who is
+ * not any more when the job goes on was not told of this session, as it was gone.
  */
 struct last {
     uint32_t wait_ms, known; /* known: the account was there to be asked */
+    uint32_t list_n;
 };
 
 void
@@ -157,6 +267,7 @@ core_session_ended(
         struct worker *w, struct conn *c, struct account *a, struct str presence)
 {
     struct last last = { .wait_ms = ENDED_FIRST_MS, .known = a != NULL };
+    struct str list = STR_NULL;
     struct job_start start = { .module = &core_module,
         .host = conf_host_find(w->proc->conf, conn_domain(c)),
         .step = STEP_ENDED,
@@ -170,7 +281,11 @@ core_session_ended(
 
     if (!start.host || w->stopping)
         return;
+    if (c->route_flags & ROUTE_OWN_LIST)
+        list = session_kept(c, SESSION_OWN_LIST);
+    last.list_n = (uint32_t)list.n;
     buf_add(&data, &last, sizeof last);
+    buf_add_str(&data, list);
     while (a && contacts_next(&a->contacts, &at, &contact)) {
         if (contact.bits & CONTACT_MAY_SEE)
             contact_group_add(&data, contact.jid);
@@ -202,6 +317,8 @@ wait_for_router(struct job *j, struct last last)
 static void
 ended(struct job *j, const struct sql_result *result)
 {
+    struct speaker who = { .a = j->account };
+    struct str rest;
     struct route_hit hit;
     struct last last;
     int r = deliver_find(
@@ -211,21 +328,29 @@ ended(struct job *j, const struct sql_result *result)
     if (j->data.n < sizeof last)
         return;
     memcpy(&last, j->data.p, sizeof last);
+    rest.p = j->data.p + sizeof last;
+    rest.n = j->data.n - sizeof last;
+    if (last.list_n > rest.n)
+        return;
+    who.own_list = (struct str){ rest.p, last.list_n };
+    rest.p += last.list_n;
+    rest.n -= last.list_n;
     if (last.known)
         job_release(j); /* otherwise what comes behind must find it done */
     if (r < 0 || (r > 0 && hit.conn == j->conn))
         wait_for_router(j, last);
     else if (r == 0 || !hit.available)
-        presence_say_ended(j->w, j->account, &j->from, job_stanza(j),
-                (struct str){ j->data.p + sizeof last, j->data.n - sizeof last });
+        presence_say_ended(j->w, &who, &j->from, job_stanza(j), rest);
 }
 
 /* --- Notifications --- */
 
 void
-core_notify_later(struct worker *w, const struct ipc_notify *m)
+core_notify_later(struct worker *w, ipc_addr from, const struct ipc_notify *m)
 {
-    struct later head = { m->module, m->what };
+    struct later head = {
+        .job = m->job, .from = from, .module = m->module, .what = m->what
+    };
     struct jid jid;
     struct job_start start = {
         .module = &core_module, .step = STEP_NOTIFY, .key = m->bare
@@ -247,13 +372,15 @@ static void
 notify_now(struct job *j, const struct sql_result *result)
 {
     struct later head;
+    uint32_t answer;
 
     (void)result;
     if (j->data.n < sizeof head)
         return;
     memcpy(&head, j->data.p, sizeof head);
-    account_notify(j->w, j->account, head.module, head.what,
+    answer = account_notify(j->w, j->account, head.module, head.what,
             (struct str){ j->data.p + sizeof head, j->data.n - sizeof head });
+    notify_done(j->w, head.from, head.job, answer);
 }
 
 /* --- What the core itself tells the workers of an account --- */
@@ -310,6 +437,8 @@ static const job_fn steps[] = {
     [STEP_REMOVE] = removal_begin,
     [CORE_STEP_REMOVAL_ASKED] = removal_asked,
     [CORE_STEP_REMOVAL_FORGOT] = removal_forgot,
+    [STEP_REFUSED] = refused,
+    [STEP_UNSEE] = unsee,
 };
 
 static const struct module_call calls[] = {

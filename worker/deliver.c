@@ -19,6 +19,8 @@
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/sm.h"
+#include "worker/presence.h"
+#include "worker/session.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/traits.h"
@@ -83,6 +85,53 @@ follow(struct worker *w, uint64_t conn)
     return conn;
 }
 
+/*
+ * Whoever has found the session did not know yet that a list has come, or the session
+ * has one of its own.
+ */
+static bool
+is_filtered(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    struct stanza copy = *s;
+    struct event e = { .w = w,
+        .c = c,
+        .s = &copy,
+        .host = conf_host_find(w->proc->conf, conn_domain(c)),
+        .account = session_account(w, c),
+        .error = STANZA_ERRORS };
+
+    if (!(s->flags & STANZA_FILTERED) &&
+            (c->account_flags | c->route_flags) & ROUTE_FILTER) {
+        core_to_session(w, s, c, true);
+        return true;
+    }
+    if (!(c->route_flags & ROUTE_OWN_LIST) || s->flags & STANZA_OURS)
+        return false;
+    if (!e.account) { /* after a death */
+        core_to_session(w, s, c, false);
+        return true;
+    }
+    if (!e.host || hook_run(w, HOOK_FILTER_SESSION, &e) != HOOK_DONE)
+        return false;
+    if (e.error != STANZA_ERRORS && s->hops < DELIVER_FIRST)
+        core_refuse(w, s, e.error);
+    return true;
+}
+
+static void
+to_client(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    if (s->kind == STANZA_PRESENCE && s->type == PRESENCE_PROBE) {
+        presence_answer(w, c, &s->from);
+        return;
+    }
+    if ((c->account_flags | c->route_flags) & (ROUTE_FILTER | ROUTE_OWN_LIST) &&
+            is_filtered(w, c, s))
+        return;
+    if (!late_keep(w, c, s) && !is_held_back(w, c, s))
+        out_add_stanza(w, c, s->bytes);
+}
+
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
@@ -97,8 +146,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
             return false;
         if (!session_is_on(c))
             return false;
-        if (!late_keep(w, c, s) && !is_held_back(w, c, s))
-            out_add_stanza(w, c, s->bytes);
+        to_client(w, c, s);
         return true;
     }
     jid_write(&to, &s->to);
@@ -174,7 +222,7 @@ deliver_error(
                                                : IQ_ERROR;
     bounce.bytes = buf_str(&bytes);
     bounce.el = reply;
-    bounce.flags = STANZA_FILTERED; /* it answers what was let out */
+    bounce.flags = STANZA_FILTERED | STANZA_OURS;
     if (s->kind == STANZA_MESSAGE)
         bounce.traits = s->traits | TRAIT(ERROR); /* it is judged by what it answers */
     if (s->kind != STANZA_MESSAGE && s->conn && deliver_to_conn(w, s->conn, &bounce))
@@ -196,6 +244,13 @@ struct delivery {
     bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
 };
 
+/* Does the account's list leave it to the session? */
+static bool
+may_have(const struct stanza *s, const struct route_entry *e)
+{
+    return !(s->flags & STANZA_OWN_LISTS) || e->flags & ROUTE_OWN_LIST;
+}
+
 static void
 note_got(struct delivery *d, size_t i)
 {
@@ -216,19 +271,20 @@ to_entries(struct delivery *d, int least_priority, bool highest_only)
         for (size_t i = 0; i < snap->n; i++) {
             const struct route_entry *e = &snap->entry[i];
 
-            if (e->available && e->priority > highest && !is_stale(d->w, e->conn))
+            if (e->available && e->priority > highest && may_have(d->s, e) &&
+                    !is_stale(d->w, e->conn))
                 highest = e->priority;
         }
     }
     for (size_t i = 0; i < snap->n; i++)
         fit += snap->entry[i].available && snap->entry[i].priority >= highest &&
-               !is_stale(d->w, snap->entry[i].conn);
+               may_have(d->s, &snap->entry[i]) && !is_stale(d->w, snap->entry[i].conn);
     if (fit > 1)
         copy.hops = d->s->kind == STANZA_MESSAGE ? DELIVER_FIRST : DELIVER_ONCE;
     for (size_t i = 0; i < snap->n; i++) {
         const struct route_entry *e = &snap->entry[i];
 
-        if (e->available && e->priority >= highest &&
+        if (e->available && e->priority >= highest && may_have(d->s, e) &&
                 deliver_to_conn(d->w, e->conn, &copy)) {
             note_got(d, i);
             sent++;
@@ -247,7 +303,8 @@ to_resource(struct delivery *d)
     for (size_t i = 0; i < snap->n; i++) {
         if (!str_eq(snap->entry[i].resource, d->s->to.resource))
             continue;
-        if (!deliver_to_conn(d->w, snap->entry[i].conn, d->s))
+        if (!may_have(d->s, &snap->entry[i]) ||
+                !deliver_to_conn(d->w, snap->entry[i].conn, d->s))
             return false;
         note_got(d, i);
         return true;
@@ -369,7 +426,7 @@ message_to_resources(struct delivery *d)
 static void
 message_offline(struct delivery *d)
 {
-    if (!hook_exists(d->w, d->host, HOOK_OFFLINE))
+    if (!hook_exists(d->w, d->host, HOOK_OFFLINE) || d->s->flags & STANZA_OWN_LISTS)
         deliver_error(d->w, d->s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
     else if (!d->job)
         core_to_home(d->w, d->s, d->bare);
@@ -561,9 +618,8 @@ others_have_it(struct worker *w, const struct stanza *s, uint64_t gone)
     return false;
 }
 
-/* The session meant has gone meanwhile. */
-static void
-look_again(struct worker *w, struct stanza *s, uint64_t gone)
+void
+deliver_again(struct worker *w, struct stanza *s, uint64_t gone)
 {
     if (s->hops == DELIVER_ONCE ||
             (s->hops == DELIVER_FIRST && others_have_it(w, s, gone)))
@@ -593,7 +649,7 @@ deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
     worker_begin(w, conn_find(w, m->conn));
     if (conn_id_slot(m->conn) != w->proc->slot || !deliver_to_conn(w, m->conn, &s)) {
         proc_count(w->proc, COUNTER_STALE_ROUTES, 1);
-        look_again(w, &s, m->conn);
+        deliver_again(w, &s, m->conn);
     }
     worker_commit(w);
 }

@@ -28,6 +28,9 @@ void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e
 /* To one session, known by its id: true unless it has gone from this worker. */
 bool deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s);
 
+/* The session meant has gone meanwhile: to another one, by the rules. */
+void deliver_again(struct worker *w, struct stanza *s, uint64_t gone);
+
 /* A frame of another worker. */
 void deliver_on_frame(struct worker *w, const struct ipc_deliver *m);
 
@@ -52,7 +55,12 @@ int deliver_find(struct worker *w, struct str bare, struct str resource,
 
 /* worker/core.c: lets the account's home decide and deliver. */
 void core_to_home(struct worker *w, const struct stanza *s, struct str bare);
+/* The same, but then to this session; or, when the account has been read here. */
+void core_to_session(
+        struct worker *w, const struct stanza *s, struct conn *c, bool by_home);
+/* deliver_error() in a later turn: for who is just delivering. */
+void core_refuse(struct worker *w, const struct stanza *s, enum stanza_error error);
 /* A notification that waits for the account to be read. */
-void core_notify_later(struct worker *w, const struct ipc_notify *m);
+void core_notify_later(struct worker *w, ipc_addr from, const struct ipc_notify *m);
 
 #endif

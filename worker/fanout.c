@@ -42,6 +42,7 @@ to_session(struct worker *w, uint64_t conn, const struct stanza *s)
     copy.bytes = buf_str(&w->fanout_text);
     copy.to = conn_jid(c);
     copy.to.resource = STR_NULL;
+    copy.hops = DELIVER_ONCE;
     deliver_to_conn(w, conn, &copy);
 }
 

@@ -162,6 +162,12 @@ has_sessions_here(struct worker *w, struct str bare)
 }
 
 /* What is about a host as a whole has the host in place of an account. */
+static bool
+is_host(struct str bare)
+{
+    return !memchr(bare.p, '@', bare.n);
+}
+
 static void
 host_notified(struct worker *w, const struct ipc_notify *m)
 {
@@ -174,46 +180,55 @@ host_notified(struct worker *w, const struct ipc_notify *m)
         return;
     e.module = hm->module;
     e.config = hm->config;
-    worker_begin(w, NULL);
     hm->module->notify(&e, m->what, m->data);
-    worker_commit(w);
 }
 
-static void
-notify_here(struct worker *w, const struct ipc_notify *m, bool in_order)
+void
+notify_done(struct worker *w, ipc_addr from, uint64_t job, uint32_t answer)
 {
-    struct account *a = map_get(&w->accounts, m->bare);
+    struct ipc_notified m = { .job = job, .answer = answer };
 
-    if (!memchr(m->bare.p, '@', m->bare.n)) {
-        host_notified(w, m);
-        return;
-    }
-
-    worker_begin(w, NULL);
-    if (a && a->state == ACCOUNT_READY && in_order)
-        account_notify(w, a, m->module, m->what, m->data);
-    else if (a || has_sessions_here(w, m->bare))
-        core_notify_later(w, m);
-    worker_commit(w);
+    if (job)
+        outbox_send(w, from, IPC_NOTIFIED, &m);
 }
 
 /*
  * Every worker is told, as nobody but itself knows whether it is just reading the
  * account for a session that the route table does not show yet.
  */
-void
-sessions_notify(struct worker *w, const struct module *m, struct str bare,
-        unsigned what, struct str data)
+uint32_t
+notify_all(struct worker *w, const struct module *m, struct str bare, unsigned what,
+        struct str data, uint64_t job, uint32_t *ret_answer)
 {
     struct ipc_notify msg = {
-        .module = module_hash(m), .what = what, .bare = bare, .data = data
+        .module = module_hash(m), .what = what, .job = job, .bare = bare, .data = data
     };
+    struct account *a = map_get(&w->accounts, bare);
 
     for (unsigned i = 0; i < w->proc->n_workers; i++) {
         if (i != w->proc->slot)
             outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_NOTIFY, &msg);
     }
-    notify_here(w, &msg, true);
+    msg.job = 0;
+    *ret_answer = 0;
+    worker_begin(w, NULL);
+    if (is_host(bare))
+        host_notified(w, &msg);
+    else if (a && a->state == ACCOUNT_READY)
+        *ret_answer = account_notify(w, a, msg.module, what, data);
+    else if (a || has_sessions_here(w, bare))
+        core_notify_later(w, 0, &msg);
+    worker_commit(w);
+    return w->proc->n_workers - 1;
+}
+
+void
+sessions_notify(struct worker *w, const struct module *m, struct str bare,
+        unsigned what, struct str data)
+{
+    uint32_t answer;
+
+    notify_all(w, m, bare, what, data, 0, &answer);
 }
 
 void
@@ -225,7 +240,21 @@ workers_notify(struct worker *w, const struct module *m, const struct conf_host 
 
 /* One that has to wait holds up those behind it. */
 void
-notify_on_frame(struct worker *w, const struct ipc_notify *m)
+notify_on_frame(struct worker *w, ipc_addr from, const struct ipc_notify *m)
 {
-    notify_here(w, m, !jobs_have_key(w, m->bare));
+    struct account *a = map_get(&w->accounts, m->bare);
+    bool ready = a && a->state == ACCOUNT_READY && !jobs_have_key(w, m->bare);
+    uint32_t answer = 0;
+
+    worker_begin(w, NULL);
+    if (is_host(m->bare)) {
+        host_notified(w, m);
+    } else if (!ready && (a || has_sessions_here(w, m->bare))) {
+        core_notify_later(w, from, m);
+    } else {
+        if (ready)
+            answer = account_notify(w, a, m->module, m->what, m->data);
+        notify_done(w, from, m->job, answer);
+    }
+    worker_commit(w);
 }

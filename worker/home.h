@@ -9,6 +9,15 @@
  * done, one after the other. These are the frames that lead there and back.
  */
 void home_on_frame(struct worker *w, const struct ipc_home *m);
-void notify_on_frame(struct worker *w, const struct ipc_notify *m);
+void notify_on_frame(struct worker *w, ipc_addr from, const struct ipc_notify *m);
+
+/*
+ * To all workers: returns how many others there are, which answer the job (0: nobody
+ * is to), and what the module says here.
+ */
+uint32_t notify_all(struct worker *w, const struct module *m, struct str bare,
+        unsigned what, struct str data, uint64_t job, uint32_t *ret_answer);
+/* The account has been told (worker/account.c). */
+void notify_done(struct worker *w, ipc_addr from, uint64_t job, uint32_t answer);
 
 #endif

@@ -117,21 +117,21 @@ queue_of(struct buf *out, const struct host_module *hm, const struct conf_host *
 }
 
 static void
-handler_call(struct worker *w, struct conn *c, const struct host_module *hm,
-        const struct module_iq *h, struct xml_el *el, const struct jid *to,
-        const struct conf_host *host)
+handler_call(struct worker *w, const struct stanza *s, const struct host_module *hm,
+        const struct module_iq *h, const struct conf_host *host)
 {
+    struct xml_el *el = s->el;
     struct job_start start = { .module = hm->module,
         .host = host,
         .step = h->step,
-        .conn = conn_id(w, c),
-        .from = conn_jid(c),
-        .to = *to };
+        .conn = s->conn,
+        .from = s->from,
+        .to = s->to };
     struct home_call home = { .module = hm->module,
         .step = h->step,
         .conn = start.conn,
         .from = start.from,
-        .to = *to,
+        .to = start.to,
         .el = el };
     struct buf key = { 0 }, bytes = { 0 };
 
@@ -148,7 +148,7 @@ handler_call(struct worker *w, struct conn *c, const struct host_module *hm,
         job_begin(w, &start);
         break;
     case IQ_HOME:
-        home.bare = jid_bare_text(el->arena, to);
+        home.bare = jid_bare_text(el->arena, &s->to);
         home_call(w, &home);
         break;
     }
@@ -156,10 +156,59 @@ handler_call(struct worker *w, struct conn *c, const struct host_module *hm,
     buf_fini(&bytes);
 }
 
+/* Must the account be asked first whether it hears this sender? */
+static bool
+needs_home(struct worker *w, const struct conf_host *host, const struct stanza *s)
+{
+    const struct route_snapshot *snap;
+    size_t n;
+
+    if (!hook_exists(w, host, HOOK_FILTER))
+        return false;
+    n = route_sessions(w, jid_bare_text(s->el->arena, &s->to), 0, &snap);
+    for (size_t i = 0; i < n; i++) {
+        if (snap->entry[i].flags & ROUTE_FILTER)
+            return true;
+    }
+    return n == 0;
+}
+
+static void
+to_home(struct worker *w, struct stanza *s)
+{
+    struct buf bytes = { 0 };
+
+    xml_write(&bytes, s->el, STR(NS_CLIENT));
+    s->bytes = buf_str(&bytes);
+    core_to_home(w, s, jid_bare_text(s->el->arena, &s->to));
+    buf_fini(&bytes);
+}
+
+void
+iq_at_home(struct worker *w, struct stanza *s)
+{
+    const struct conf_host *host = conf_host_find(w->proc->conf, s->to.domain);
+    unsigned types = s->type == IQ_GET ? IQ_GETS : IQ_SETS;
+    const struct host_module *hm;
+    const struct module_iq *h = handler_find(
+            host_run_of(w, host), iq_payload(s->el), IQ_OTHERS, types, &hm);
+
+    if (h && h->types & types)
+        handler_call(w, s, hm, h, host);
+    else
+        deliver_error(w, s, STANZA_ERROR_SERVICE_UNAVAILABLE, NULL);
+}
+
 void
 iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, enum iq_type type,
         const struct jid *to)
 {
+    struct stanza s = { .kind = STANZA_IQ,
+        .type = (uint8_t)type,
+        .conn = conn_id(w, c),
+        .from = conn_jid(c),
+        .to = *to,
+        .el = el };
     const struct conf_host *host = conf_host_find(w->proc->conf, to->domain);
     const struct host_module *hm;
     const struct module_iq *h;
@@ -179,8 +228,10 @@ iq_on_request(struct worker *w, struct conn *c, struct xml_el *el, enum iq_type 
                 type == IQ_GET ? STANZA_ERROR_BAD_REQUEST : STANZA_ERROR_NOT_ALLOWED);
     else if (h->discipline != IQ_NO_QUEUE && jobs_are_many(w))
         session_bounce(w, c, el, STANZA_ERROR_RESOURCE_CONSTRAINT);
+    else if (where == IQ_OTHERS && needs_home(w, host, &s))
+        to_home(w, &s);
     else
-        handler_call(w, c, hm, h, el, to, host);
+        handler_call(w, &s, hm, h, host);
 }
 
 /* --- Before authentication --- */

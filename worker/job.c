@@ -24,6 +24,7 @@
 #include "sql/op.h"
 #include "worker/account.h"
 #include "worker/conn.h"
+#include "worker/home.h"
 #include "worker/modules.h"
 
 enum {
@@ -33,6 +34,7 @@ enum {
     RENEW_MS = SQL_REPEAT_MAX_MS / 2,
     RETRY_FIRST_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
+    TOLD_MOST_MS = 5000,
     ACCOUNT_TRIES = 10,
     DEATHS_MAX = 3,
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
@@ -80,6 +82,7 @@ jobs_new(void)
     list_init(&jobs->route);
     list_init(&jobs->output);
     list_init(&jobs->auth);
+    list_init(&jobs->told);
     return jobs;
 }
 
@@ -464,6 +467,7 @@ view(struct worker *w, struct slot_job *s, struct job *j, struct arena *arena)
         .arena = arena,
         .conn = s->conn,
         .data = { s->data, s->data_n },
+        .answers = s->answers,
         .slot = s };
     j->host = conf_host_find(w->proc->conf, slot_job_text(s, TEXT_HOST));
     hm = j->host ? host_module_by_hash(w, j->host, s->module) : NULL;
@@ -613,6 +617,8 @@ on_timer(struct loop_timer *t)
 {
     struct job_live *l = container_of(t, struct job_live, timer);
 
+    if (l->slot->wait == JOB_WAIT_TOLD)
+        list_del(&l->waiting); /* it has waited long enough */
     if (l->slot->request)
         ask_again(l->w, l);
     else
@@ -650,6 +656,27 @@ jobs_on_output(struct worker *w, struct conn *c)
 
         if (job->slot->conn == conn)
             make_ready(w, job);
+    }
+}
+
+void
+jobs_on_notified(struct worker *w, const struct ipc_notified *m)
+{
+    list_for_safe(node, &w->jobs->told)
+    {
+        struct job_live *l = list_entry(node, struct job_live, waiting);
+
+        if (l->slot->number != m->job)
+            continue;
+        worker_begin(w, NULL);
+        SET(w, l->slot->answers, l->slot->answers | m->answer);
+        SET(w, l->slot->n_told, l->slot->n_told - 1);
+        worker_commit(w);
+        if (l->slot->n_told == 0) {
+            loop_timer_cancel(w->loop, &l->timer);
+            make_ready(w, l);
+        }
+        return;
     }
 }
 
@@ -807,6 +834,24 @@ job_route(struct job *j, unsigned step)
     SET(j->w, s->route_serial, c->presence_serial);
     list_del(&s->live->waiting);
     list_add(&j->w->jobs->route, &s->live->waiting);
+}
+
+void
+job_notify(struct job *j, unsigned step, unsigned what, struct str data)
+{
+    struct slot_job *s = job_goes_on(j, step, JOB_WAIT_TOLD);
+    uint32_t answer, n = notify_all(j->w, j->module, slot_job_text(s, TEXT_KEY), what,
+                             data, s->number, &answer);
+
+    SET(j->w, s->n_told, n);
+    SET(j->w, s->answers, answer);
+    if (n == 0) {
+        make_ready(j->w, s->live);
+        return;
+    }
+    list_del(&s->live->waiting);
+    list_add(&j->w->jobs->told, &s->live->waiting);
+    wait_ms(j, s, TOLD_MOST_MS);
 }
 
 void
@@ -1019,6 +1064,13 @@ resume(struct worker *w, struct slot_job *s)
     case JOB_WAIT_SQL:
         list_add(&w->jobs->to_ask, &s->live->waiting);
         break;
+    case JOB_WAIT_TOLD:
+        if (s->n_told == 0) {
+            make_ready(w, s->live);
+            break;
+        }
+        list_add(&w->jobs->told, &s->live->waiting);
+        /* fallthrough */
     case JOB_WAIT_TIME:
         loop_timer_set(w->loop, &s->live->timer,
                 s->until_us > now ? (s->until_us - now) / 1000 : 0);

@@ -47,6 +47,7 @@ struct job {
     uint8_t type;            /* message_type, presence_type, iq_type */
     struct account *account; /* loaded: with a key, after job_account() or IQ_HOME */
     struct str data;         /* what was kept */
+    uint32_t answers;        /* after job_notify(): what all said, or'ed */
     /* The engine's own. */
     struct slot_job *slot;
     unsigned next_step;
@@ -86,6 +87,12 @@ void job_account(struct job *j, unsigned step);
 
 /* Goes on when the router has committed what session_set_flags() changed. */
 void job_route(struct job *j, unsigned step);
+
+/*
+ * sessions_notify() of the job's account, then goes on when all workers act by it, or
+ * after some seconds: one that has just died does so before it goes on.
+ */
+void job_notify(struct job *j, unsigned step, unsigned what, struct str data);
 
 /* Goes on after this time. */
 void job_sleep(struct job *j, unsigned step, uint32_t ms);

@@ -31,6 +31,7 @@ struct jobs {
     struct list route;  /* wait for the router */
     struct list output; /* wait for their client to take what it was sent */
     struct list auth;   /* wait for the auth process */
+    struct list told;   /* wait for other workers */
     size_t n, bytes;
 };
 
@@ -69,6 +70,8 @@ void jobs_on_output(struct worker *w, struct conn *c);
 
 /* How many there are, without those that sleep for longer than this. */
 size_t jobs_under_way(const struct worker *w, uint64_t ms);
+/* A worker acts by what job_notify() has told it. */
+void jobs_on_notified(struct worker *w, const struct ipc_notified *m);
 
 /* The account is loaded, or cannot be. */
 void jobs_on_account(struct worker *w, struct job_live *l);

@@ -55,6 +55,12 @@ enum hook {
     HOOK_SESSION_OPEN,
     HOOK_SESSION_CLOSE,
     /*
+     * It goes on with another connection, perhaps in another worker (XEP-0198): c,
+     * account (NULL: not yet). What was kept is there; notifications that came
+     * meanwhile may have missed it.
+     */
+    HOOK_SESSION_MOVED,
+    /*
      * The session's own broadcast presence was committed by the router: c, account;
      * was_available and was_priority are as of the last call for this session (false
      * and 0 at first), c's presence tells what it is now. Not called at CLOSE.
@@ -97,14 +103,21 @@ enum hook {
     HOOK_USER_RECEIVED,
     /*
      * At the account's home only, if one of its sessions carries ROUTE_FILTER, or it
-     * has none: s (any stanza), account (loaded). DONE: the hook has answered or
-     * dropped it.
+     * has none: s (any stanza; its flags may be changed), account (loaded). DONE: the
+     * hook has answered or dropped it.
      */
     HOOK_FILTER,
     /*
-     * Where an account of ours carries ROUTE_FILTER: account, s (its presence to one
-     * contact, s->to; in its home or at its session). DONE: the contact must not see
-     * it.
+     * A stanza is about to be given to a session that carries ROUTE_OWN_LIST: c,
+     * account (loaded), s (bytes; el may be NULL). DONE: it must not have it; error, if
+     * set, is the answer.
+     */
+    HOOK_FILTER_SESSION,
+    /*
+     * Where an account of ours carries ROUTE_FILTER, or its session ROUTE_OWN_LIST:
+     * account, s (its presence to one contact, s->to), c; or NULL if the session is not
+     * in this worker and has no list of its own, or has ended: then own_list. DONE: the
+     * contact must not see it.
      */
     HOOK_FILTER_OUT,
     /*
@@ -120,8 +133,8 @@ enum hook {
      */
     HOOK_TO_INACTIVE,
     /*
-     * A message that a session has not acknowledged (XEP-0198) goes back to its account:
-     * c, account (NULL: not loaded now), s (el). DONE: it need not.
+     * A message that a session has not acknowledged (XEP-0198) goes back to its
+     * account: c, account (NULL: not loaded now), s (el). DONE: it need not.
      */
     HOOK_GIVE_BACK,
     /* A stanza was answered with an error: s (the one that failed), error. */
@@ -185,6 +198,7 @@ struct event {
     const struct module *module;  /* whose hook is called */
     struct arena *arena;          /* until the end of the turn: for what a hook makes */
     void *config;                 /* what its configure() made for this host */
+    void *part;                   /* its own of account, if there is one */
     struct conn *c;
     struct account *account;
     struct stanza *s;
@@ -201,6 +215,8 @@ struct event {
     struct str node;
     struct xml_el *query;
     struct buf *out;
+    struct str own_list; /* what SESSION_OWN_LIST was */
+    uint32_t answer;     /* of module.notify, for job_notify() */
 };
 
 typedef enum hook_result (*hook_fn)(struct event *e);
@@ -352,7 +368,7 @@ struct module {
      * sessions_notify() of any worker: once in each worker that has sessions of the
      * account, and in its home. account is loaded, and may have been so after what it
      * is told of; its sessions here are those of session_next(). For workers_notify(),
-     * in each worker: account is NULL.
+     * in each worker: account is NULL. answer may be set.
      */
     void (*notify)(struct event *e, unsigned what, struct str data);
 };
@@ -398,7 +414,13 @@ uint64_t session_since_us(const struct conn *c);
 uint16_t session_flags(const struct conn *c);
 void session_set_flags(struct worker *w, struct conn *c, uint16_t set, uint16_t clear);
 
-/* Bytes that a module keeps with a session, in the slot, under its number 0 or 1. */
+/*
+ * Bytes that a module keeps with a session, in the slot, under its number 0 or 1: 1 is
+ * for the list of a session that carries ROUTE_OWN_LIST.
+ */
+enum {
+    SESSION_OWN_LIST = 1
+};
 void session_keep(struct worker *w, struct conn *c, unsigned number, struct str bytes);
 struct str session_kept(const struct conn *c, unsigned number);
 
@@ -559,6 +581,21 @@ bool account_lets_in(
 bool route_count_sessions(struct worker *w, uint64_t *at, size_t most, struct str host,
         uint64_t *ret_host, uint64_t *ret_all);
 
+/*
+ * The same of one session, as its lists have changed. And what the contact says: its
+ * presence, or for one that is no longer seen that it is unavailable.
+ */
+void session_show(struct worker *w, struct account *a, struct conn *c,
+        const struct jid *contact, bool available);
+void session_see(
+        struct worker *w, struct conn *c, const struct jid *contact, bool available);
+/*
+ * Those who got directed presence of the session, and for whom is_hidden() is true now,
+ * are told that it is unavailable.
+ */
+void session_hide_directed(struct worker *w, struct conn *c,
+        bool (*is_hidden)(void *arg, const struct jid *jid), void *arg);
+
 /* Runs notify(what, data) where the account has sessions, and in its home. */
 void sessions_notify(struct worker *w, const struct module *m, struct str bare,
         unsigned what, struct str data);
@@ -616,6 +653,9 @@ uint64_t worker_stamp_us(struct worker *w);
 const struct conf_host *host_of(const struct worker *w, struct str domain);
 const struct conf *worker_conf(const struct worker *w);
 bool host_has_module(
+        const struct worker *w, const struct conf_host *host, const char *name);
+/* A module of the host, for home_call() to one of its steps; NULL: not loaded there. */
+const struct module *module_find(
         const struct worker *w, const struct conf_host *host, const char *name);
 /* The config of a module for a host; NULL: not loaded there. */
 void *module_config(

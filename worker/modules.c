@@ -415,6 +415,7 @@ hook_run(struct worker *w, enum hook hook, struct event *e)
 
         e->module = h->hm->module;
         e->config = h->hm->config;
+        e->part = e->account && h->hm->part >= 0 ? e->account->part[h->hm->part] : NULL;
         if (h->call(e) == HOOK_DONE)
             return HOOK_DONE;
     }
@@ -533,14 +534,20 @@ module_services(struct worker *w, const struct conf_host *host, struct arena *ar
     return n;
 }
 
-bool
-host_has_module(const struct worker *w, const struct conf_host *host, const char *name)
+const struct module *
+module_find(const struct worker *w, const struct conf_host *host, const char *name)
 {
     const struct host_run *run = host_run_of(w, host);
 
     for (size_t i = 0; i < run->n_modules; i++) {
         if (strcmp(run->module[i].module->name, name) == 0)
-            return true;
+            return run->module[i].module;
     }
-    return false;
+    return NULL;
+}
+
+bool
+host_has_module(const struct worker *w, const struct conf_host *host, const char *name)
+{
+    return module_find(w, host, name) != NULL;
 }

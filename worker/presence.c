@@ -106,6 +106,36 @@ to_directed(struct worker *w, struct conn *c, struct str unavailable, bool conta
     SET(w, c->n_directed, 0);
 }
 
+void
+session_hide_directed(struct worker *w, struct conn *c,
+        bool (*is_hidden)(void *arg, const struct jid *jid), void *arg)
+{
+    struct stanza s = {
+        .kind = STANZA_PRESENCE, .type = PRESENCE_UNAVAILABLE, .from = conn_jid(c)
+    };
+    struct directed **at = &c->directed, *d;
+    struct buf bytes = { 0 };
+
+    worker_begin(w, c);
+    presence_write_unavailable(&bytes, conn_full(c));
+    while ((d = *at)) {
+        struct str text = { d->jid, d->n };
+
+        if (jid_parse(&w->scratch, text, &s.to) < 0 || !is_hidden(arg, &s.to)) {
+            at = &d->next;
+            continue;
+        }
+        stanza_add_to(&w->stanza_text, buf_str(&bytes), text);
+        s.bytes = buf_str(&w->stanza_text);
+        send_anywhere(w, &s);
+        SET(w, *at, d->next);
+        SET(w, c->n_directed, c->n_directed - 1);
+        slot_free(w, d);
+    }
+    worker_commit(w);
+    buf_fini(&bytes);
+}
+
 static struct directed **
 directed_find(struct conn *c, struct str jid)
 {
@@ -223,11 +253,12 @@ presence_broadcast(struct worker *w, struct conn *c, struct xml_el *el)
 static void
 say_available(struct worker *w, struct conn *c, struct account *a)
 {
+    struct speaker who = { .a = a, .c = c };
     struct jid own = conn_jid(c);
     struct str presence = session_presence(c);
 
     to_own_resources(w, &own, presence, PRESENCE_AVAILABLE, conn_id(w, c));
-    presence_to_contacts(w, a, &own, presence, PRESENCE_AVAILABLE);
+    presence_to_contacts(w, &who, &own, presence, PRESENCE_AVAILABLE);
     if (!(c->flags & CONN_WANTS_OTHERS))
         return;
     SET(w, c->flags, c->flags & ~(uint32_t)CONN_WANTS_OTHERS);
@@ -239,11 +270,12 @@ say_available(struct worker *w, struct conn *c, struct account *a)
 static void
 say_unavailable(struct worker *w, struct conn *c, struct account *a)
 {
+    struct speaker who = { .a = a, .c = c };
     struct jid own = conn_jid(c);
     struct str presence = session_presence(c);
 
     to_own_resources(w, &own, presence, PRESENCE_UNAVAILABLE, conn_id(w, c));
-    presence_to_contacts(w, a, &own, presence, PRESENCE_UNAVAILABLE);
+    presence_to_contacts(w, &who, &own, presence, PRESENCE_UNAVAILABLE);
 }
 
 void
@@ -316,10 +348,10 @@ presence_end(struct worker *w, struct conn *c)
 }
 
 void
-presence_say_ended(struct worker *w, struct account *a, const struct jid *full,
+presence_say_ended(struct worker *w, const struct speaker *who, const struct jid *full,
         struct str presence, struct str subscribed)
 {
     to_own_resources(w, full, presence, PRESENCE_UNAVAILABLE, 0);
-    presence_to_contacts(w, a, full, presence, PRESENCE_UNAVAILABLE);
-    presence_to_former(w, a, full, presence, subscribed);
+    presence_to_contacts(w, who, full, presence, PRESENCE_UNAVAILABLE);
+    presence_to_former(w, who, full, presence, subscribed);
 }

@@ -30,20 +30,46 @@ presence_write_unavailable(struct buf *out, struct str full)
 
 /* May this presence of the account go to the contact (XEP-0016, presence-out)? */
 static bool
-may_see(struct worker *w, struct account *a, struct stanza *s)
+may_see(struct worker *w, const struct speaker *who, struct stanza *s)
 {
-    struct event e = { .w = w, .host = a->host, .account = a, .s = s };
+    struct event e = { .w = w,
+        .host = who->a->host,
+        .account = who->a,
+        .c = who->c,
+        .s = s,
+        .own_list = who->own_list };
+    unsigned flags = account_route_flags(who->a);
 
-    return !(account_route_flags(a) & ROUTE_FILTER) ||
+    if (who->c)
+        flags |= who->c->route_flags;
+    if (who->own_list.n)
+        flags |= ROUTE_OWN_LIST;
+    return !(flags & (ROUTE_FILTER | ROUTE_OWN_LIST)) ||
            hook_run(w, HOOK_FILTER_OUT, &e) != HOOK_DONE;
 }
 
-/* Does an account with these sessions (w->snapshot) decide in its home? */
+/* A list of a session is known to its worker alone, which so answers for it. */
 static bool
-is_filtered(const struct worker *w)
+leave_to_session(struct worker *w, const struct route_entry *e, const struct jid *to)
+{
+    struct stanza probe = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_PROBE,
+        .hops = DELIVER_ONCE,
+        .from = *to };
+
+    if (!(e->flags & ROUTE_OWN_LIST) || conn_find(w, e->conn))
+        return false;
+    if (jid_parse(&w->scratch, e->bare, &probe.to) == 0)
+        deliver_to_conn(w, e->conn, &probe);
+    return true;
+}
+
+/* Does one of the sessions in w->snapshot carry one of these flags? */
+static bool
+has_flag(const struct worker *w, unsigned flags)
 {
     for (size_t i = 0; i < w->snapshot->n; i++) {
-        if (w->snapshot->entry[i].flags & ROUTE_FILTER)
+        if (w->snapshot->entry[i].flags & flags)
             return true;
     }
     return false;
@@ -68,7 +94,7 @@ to_local(struct worker *w, struct stanza *s, struct str bare)
     if (!s->to.local.n)
         return;
     deliver_lookup(w, bare, 0);
-    if (is_filtered(w)) {
+    if (has_flag(w, ROUTE_FILTER)) {
         copy = with_to(w, s, bare);
         core_to_home(w, &copy, bare);
         return;
@@ -104,16 +130,16 @@ to_contact(struct worker *w, struct stanza *s)
 }
 
 static void
-to_subscribed(struct worker *w, struct account *a, struct stanza *s, bool local)
+to_subscribed(struct worker *w, const struct speaker *who, struct stanza *s, bool local)
 {
     struct contact contact;
     size_t at = 0;
 
-    while (contacts_next(&a->contacts, &at, &contact)) {
+    while (contacts_next(&who->a->contacts, &at, &contact)) {
         if (!(contact.bits & CONTACT_MAY_SEE))
             continue;
         s->to = contact_jid(&contact);
-        if ((host_of(w, s->to.domain) != NULL) != local || !may_see(w, a, s))
+        if ((host_of(w, s->to.domain) != NULL) != local || !may_see(w, who, s))
             continue;
         if (local)
             to_local(w, s, contact.jid);
@@ -123,22 +149,22 @@ to_subscribed(struct worker *w, struct account *a, struct stanza *s, bool local)
 }
 
 void
-presence_to_contacts(struct worker *w, struct account *a, const struct jid *from,
-        struct str bytes, enum presence_type type)
+presence_to_contacts(struct worker *w, const struct speaker *who,
+        const struct jid *from, struct str bytes, enum presence_type type)
 {
     struct stanza s = {
         .kind = STANZA_PRESENCE, .type = (uint8_t)type, .from = *from, .bytes = bytes
     };
 
     fanout_begin(w, &s);
-    to_subscribed(w, a, &s, true);
+    to_subscribed(w, who, &s, true);
     fanout_end(w);
-    to_subscribed(w, a, &s, false);
+    to_subscribed(w, who, &s, false);
 }
 
 /* Only of an end: it is no secret from who has seen the session. */
 void
-presence_to_former(struct worker *w, struct account *a, const struct jid *from,
+presence_to_former(struct worker *w, const struct speaker *who, const struct jid *from,
         struct str bytes, struct str list)
 {
     struct stanza s = { .kind = STANZA_PRESENCE,
@@ -148,19 +174,19 @@ presence_to_former(struct worker *w, struct account *a, const struct jid *from,
     struct contact contact, now;
 
     while (contact_group_next(&list, &contact.jid)) {
-        if (contacts_find(&a->contacts, contact.jid, &now) &&
+        if (contacts_find(&who->a->contacts, contact.jid, &now) &&
                 now.bits & CONTACT_MAY_SEE)
             continue;
         s.to = contact_jid(&contact);
-        if (may_see(w, a, &s))
+        if (may_see(w, who, &s))
             to_contact(w, &s);
     }
 }
 
 /* One session's presence, or its absence, to one contact. */
 static void
-show(struct worker *w, struct account *a, struct jid *from, struct str presence,
-        const struct jid *contact, bool available)
+show(struct worker *w, const struct speaker *who, const struct jid *from,
+        struct str presence, const struct jid *contact, bool available)
 {
     struct stanza s = { .kind = STANZA_PRESENCE,
         .type = available ? PRESENCE_AVAILABLE : PRESENCE_UNAVAILABLE,
@@ -173,7 +199,7 @@ show(struct worker *w, struct account *a, struct jid *from, struct str presence,
     else
         presence_write_unavailable(&bytes, jid_text(&w->scratch, from));
     s.bytes = buf_str(&bytes);
-    if (!available || may_see(w, a, &s))
+    if (!available || may_see(w, who, &s))
         to_contact(w, &s);
     buf_fini(&bytes);
 }
@@ -182,6 +208,7 @@ void
 presence_to_contact(
         struct worker *w, struct account *a, const struct jid *contact, bool available)
 {
+    struct speaker who = { .a = a };
     const struct route_snapshot *snap;
     size_t n = route_sessions(w, account_bare(a), ROUTE_WANT_PRESENCE, &snap);
 
@@ -190,8 +217,11 @@ presence_to_contact(
         struct jid from = account_jid(a);
 
         from.resource = e->resource;
-        if (e->available && e->presence.n > 0)
-            show(w, a, &from, e->presence, contact, available);
+        if (!e->available || e->presence.n == 0 ||
+                (available && leave_to_session(w, e, contact)))
+            continue;
+        who.c = conn_find(w, e->conn);
+        show(w, &who, &from, e->presence, contact, available);
     }
 }
 
@@ -208,6 +238,25 @@ has_spoken(const struct worker *w, const struct conn *c, uint64_t since_ms)
  * A presence that the router has not committed yet is not for anybody: when it has, it
  * goes to all contacts. One that is taken back has been seen, or may have been.
  */
+static bool
+can_show(const struct conn *c, bool available)
+{
+    bool is_new = c->flags & CONN_PRESENCE_NEW, is_there = c->flags & CONN_AVAILABLE;
+
+    return available ? is_there && !is_new : is_there || is_new;
+}
+
+void
+session_show(struct worker *w, struct account *a, struct conn *c,
+        const struct jid *contact, bool available)
+{
+    struct speaker who = { .a = a, .c = c };
+    struct jid from = conn_jid(c);
+
+    if (can_show(c, available))
+        show(w, &who, &from, session_presence(c), contact, available);
+}
+
 void
 presence_show(struct worker *w, struct account *a, const struct jid *contact,
         bool available, uint64_t since_ms)
@@ -216,24 +265,18 @@ presence_show(struct worker *w, struct account *a, const struct jid *contact,
     uint32_t at = 0;
 
     while ((c = session_next(w, a, &at))) {
-        bool is_new = c->flags & CONN_PRESENCE_NEW,
-             is_there = c->flags & CONN_AVAILABLE;
-        struct jid from = conn_jid(c);
-
-        if (available ? is_there && !is_new &&
-                                (since_ms == 0 || has_spoken(w, c, since_ms))
-                      : is_there || is_new)
-            show(w, a, &from, session_presence(c), contact, available);
+        if (!available || since_ms == 0 || has_spoken(w, c, since_ms))
+            session_show(w, a, c, contact, available);
     }
 }
 
 void
 presence_answer_probe(struct worker *w, struct account *a, const struct jid *to)
 {
-    struct stanza s = { .kind = STANZA_PRESENCE,
-        .type = PRESENCE_AVAILABLE,
-        .flags = STANZA_FILTERED,
-        .to = *to };
+    struct stanza s = {
+        .kind = STANZA_PRESENCE, .type = PRESENCE_AVAILABLE, .to = *to
+    };
+    struct speaker who = { .a = a };
     struct str full = jid_text(&w->scratch, to);
     struct buf bytes = { 0 };
     const struct route_snapshot *snap;
@@ -246,7 +289,8 @@ presence_answer_probe(struct worker *w, struct account *a, const struct jid *to)
         if (!e->available || e->presence.n == 0)
             continue;
         s.from.resource = e->resource;
-        if (!may_see(w, a, &s))
+        who.c = conn_find(w, e->conn);
+        if (leave_to_session(w, e, to) || !may_see(w, &who, &s))
             continue;
         stanza_add_to(&bytes, e->presence, full);
         s.bytes = buf_str(&bytes);
@@ -264,6 +308,22 @@ presence_answer_probe(struct worker *w, struct account *a, const struct jid *to)
         send_anywhere(w, &s);
     }
     buf_fini(&bytes);
+}
+
+void
+presence_answer(struct worker *w, struct conn *c, const struct jid *to)
+{
+    struct speaker who = { .a = session_account(w, c), .c = c };
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_AVAILABLE,
+        .from = conn_jid(c),
+        .to = *to };
+
+    if (!who.a || !can_show(c, true) || !may_see(w, &who, &s))
+        return;
+    s.bytes = session_presence(c);
+    s = with_to(w, &s, jid_text(&w->scratch, to));
+    send_anywhere(w, &s);
 }
 
 /* --- What contacts say --- */
@@ -292,10 +352,11 @@ presence_give(struct worker *w, struct conn *c, const struct jid *from,
     struct stanza s = { .kind = STANZA_PRESENCE,
         .type = PRESENCE_AVAILABLE,
         .hops = DELIVER_ONCE,
-        .flags = STANZA_FILTERED,
         .from = *from,
         .to = conn_jid(c) };
 
+    if (jid_eq_bare(&s.from, &s.to))
+        s.flags = STANZA_FILTERED; /* of contacts it may not want to hear */
     s.from.resource = e->resource;
     stanza_add_to(&w->stanza_text, e->presence, to);
     s.bytes = buf_str(&w->stanza_text);
@@ -317,7 +378,7 @@ probe_contact(
         return;
     }
     deliver_lookup(w, bare, ROUTE_WANT_PRESENCE);
-    if (is_filtered(w)) {
+    if (has_flag(w, ROUTE_FILTER | ROUTE_OWN_LIST)) {
         probe = probe_write(w, c, contact);
         core_to_home(w, &probe, bare);
         return;
@@ -328,21 +389,6 @@ probe_contact(
         if (!e->available || e->presence.n == 0)
             continue;
         presence_give(w, c, contact, e, conn_bare(c));
-    }
-}
-
-void
-presence_probe_contacts(struct worker *w, struct conn *c, struct account *a)
-{
-    struct contact contact;
-    struct jid jid;
-    size_t at = 0;
-
-    while (contacts_next(&a->contacts, &at, &contact)) {
-        if (!(contact.bits & CONTACT_TO))
-            continue;
-        jid = contact_jid(&contact);
-        probe_contact(w, c, contact.jid, &jid);
     }
 }
 
@@ -360,6 +406,84 @@ say_gone(struct worker *w, struct conn *c, const struct jid *contact,
     if (e->available)
         out_add_stanza(w, c, buf_str(&w->text));
     buf_fini(&bytes);
+}
+
+/* To who may not see the contact any more; if it has a list, its home decides. */
+static void
+unsee_contact(
+        struct worker *w, struct conn *c, struct str bare, const struct jid *contact)
+{
+    deliver_lookup(w, bare, 0);
+    if (has_flag(w, ROUTE_FILTER | ROUTE_OWN_LIST)) {
+        core_unsee(w, c, bare);
+        return;
+    }
+    for (size_t i = 0; i < w->snapshot->n; i++)
+        say_gone(w, c, contact, &w->snapshot->entry[i]);
+}
+
+void
+presence_answer_unsee(
+        struct worker *w, struct account *a, uint64_t conn, const struct jid *to)
+{
+    struct speaker who = { .a = a };
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_UNAVAILABLE,
+        .hops = DELIVER_ONCE,
+        .from = account_jid(a),
+        .to = jid_bare(to) };
+    struct buf bytes = { 0 };
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, account_bare(a), 0, &snap);
+
+    for (size_t i = 0; i < n; i++) {
+        const struct route_entry *e = &snap->entry[i];
+        struct stanza copy;
+
+        s.from.resource = e->resource;
+        who.c = conn_find(w, e->conn);
+        if (!e->available || (!who.c && e->flags & ROUTE_OWN_LIST) ||
+                !may_see(w, &who, &s))
+            continue;
+        buf_reset(&bytes, SIZE_MAX);
+        presence_write_unavailable(&bytes, jid_text(&w->scratch, &s.from));
+        s.bytes = buf_str(&bytes);
+        copy = with_to(w, &s, jid_text(&w->scratch, &s.to));
+        copy.flags = STANZA_FILTERED | STANZA_OURS; /* its list is why it is said */
+        deliver_to_conn(w, conn, &copy);
+    }
+    buf_fini(&bytes);
+}
+
+void
+session_see(struct worker *w, struct conn *c, const struct jid *contact, bool available)
+{
+    struct str bare = jid_bare_text(&w->scratch, contact);
+    struct jid jid = jid_bare(contact);
+
+    if (!(c->flags & CONN_AVAILABLE))
+        return;
+    worker_begin(w, c);
+    if (available)
+        probe_contact(w, c, bare, &jid);
+    else if (contact->local.n && host_of(w, contact->domain))
+        unsee_contact(w, c, bare, &jid);
+    worker_commit(w);
+}
+
+void
+presence_probe_contacts(struct worker *w, struct conn *c, struct account *a)
+{
+    struct contact contact;
+    struct jid jid;
+    size_t at = 0;
+
+    while (contacts_next(&a->contacts, &at, &contact)) {
+        if (!(contact.bits & CONTACT_TO))
+            continue;
+        jid = contact_jid(&contact);
+        probe_contact(w, c, contact.jid, &jid);
+    }
 }
 
 void
@@ -389,12 +513,14 @@ presence_forget(struct worker *w, struct account *a, const struct jid *contact,
 
     while ((c = session_next(w, a, &at))) {
         uint32_t available_ms = live_of(w, c)->available_ms;
+        bool filtered;
 
         if (!(c->flags & CONN_AVAILABLE) ||
                 (available_ms && (int32_t)(available_ms - (uint32_t)since_ms) < 0))
             continue;
         deliver_lookup(w, bare, 0);
-        for (size_t i = 0; i < w->snapshot->n && !is_filtered(w); i++)
+        filtered = has_flag(w, ROUTE_FILTER | ROUTE_OWN_LIST);
+        for (size_t i = 0; i < w->snapshot->n && !filtered; i++)
             say_gone(w, c, contact, &w->snapshot->entry[i]);
     }
 }

@@ -223,8 +223,15 @@ on_home(void *ctx, ipc_addr from, const void *msg, int *fd)
 static void
 on_notify(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
+    (void)fd;
+    notify_on_frame(self(ctx), from, msg);
+}
+
+static void
+on_notified(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
     (void)from, (void)fd;
-    notify_on_frame(self(ctx), msg);
+    jobs_on_notified(self(ctx), msg);
 }
 
 static void
@@ -392,6 +399,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,
     [IPC_ACCOUNT_REPLY] = on_account_reply,
+    [IPC_NOTIFIED] = on_notified,
     [IPC_SQL_REPLY] = on_sql_reply,
     [IPC_SQL_RESTARTED] = on_sql_restarted,
     [IPC_KEPT] = on_kept,
@@ -516,6 +524,7 @@ worker_prepare(struct proc *p)
     w->module_snapshot = mem_zalloc(sizeof *w->module_snapshot);
     list_init(&w->asked);
     list_init(&w->removed);
+    list_init(&w->idle);
     w->sql = sql_client_new(p->loop, p->post);
     w->jobs = jobs_new();
     w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
@@ -622,8 +631,7 @@ is_needed(const struct worker *w, size_t left)
     uint64_t now = loop_now_ms(w->loop);
 
     return now < w->stop_until_ms &&
-           (left > 0 || w->n_ended + 1 < w->proc->n_workers ||
-                   now < w->stop_quiet_ms);
+           (left > 0 || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */

@@ -146,7 +146,7 @@ route_to_conn(struct worker *w, uint64_t conn, const struct xml_el *el)
 
     if (stanza_of(w, el, &s) < 0)
         return;
-    s.flags = STANZA_FILTERED;
+    s.flags = STANZA_FILTERED | STANZA_OURS;
     worker_begin(w, NULL);
     xml_write(&bytes, el, STR(NS_CLIENT));
     s.bytes = buf_str(&bytes);
@@ -183,7 +183,7 @@ route_to_sessions(struct worker *w, struct str bare, const struct xml_el *el,
 {
     struct stanza s = { .kind = stanza_kind(el),
         .hops = DELIVER_ONCE,
-        .flags = STANZA_FILTERED | STANZA_COPY };
+        .flags = STANZA_FILTERED | STANZA_OURS | STANZA_COPY };
     struct buf bytes = { 0 }, text = { 0 }, full = { 0 };
     const struct route_snapshot *snap;
     struct xml_el *copy = xml_copy(&w->scratch, el);

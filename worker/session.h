@@ -32,6 +32,8 @@ void session_flags_settle(struct worker *w, struct conn *c);
 /* worker/iq.c: requests to the server itself, and to accounts. */
 void iq_on_request(struct worker *w, struct conn *c, struct xml_el *el,
         enum iq_type type, const struct jid *to);
+/* A request to an account whose home has let it in. */
+void iq_at_home(struct worker *w, struct stanza *s);
 /* An answer to what the server has asked. */
 /*
  * A request before authentication: false, nobody takes it. iq_early_answer: the reply

@@ -160,7 +160,7 @@ struct conn {
     bool told_available;    /* what HOOK_PRESENCE was told last */
     int8_t told_priority;
     uint8_t n_early; /* requests before authentication */
-    struct sm *sm; /* NULL: stream management is not on */
+    struct sm *sm;   /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
     struct held_list *held; /* NULL: nothing is */
     struct held_list *late; /* messages that wait for older ones: worker/late.c */
@@ -175,7 +175,8 @@ enum job_wait {
     JOB_WAIT_ROUTE,   /* for the router */
     JOB_WAIT_TIME,    /* for until_ms; then request is asked again, if there is one */
     JOB_WAIT_OUTPUT,  /* for the client to take what it was sent */
-    JOB_WAIT_AUTH     /* for the auth process's answer to request */
+    JOB_WAIT_AUTH,    /* for the auth process's answer to request */
+    JOB_WAIT_TOLD     /* for other workers; at most until until_us */
 };
 
 enum slot_job_flag {
@@ -196,6 +197,7 @@ struct slot_job {
     uint16_t key_n, host_n, from_n, to_n;
     uint32_t stanza_n, data_n, request_n;
     uint32_t tries, route_serial;
+    uint32_t n_told, answers; /* workers that have not answered; what the others said */
     char *data, *request;
     struct job_live *live; /* of the occupant's heap */
     char text[];           /* key, host, from, to, stanza */

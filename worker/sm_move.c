@@ -269,6 +269,7 @@ void
 sm_on_end(struct worker *w, const struct ipc_sm_end *m)
 {
     struct conn *c = taking(w, m->conn, m->old);
+    struct event e = { .w = w, .c = c };
 
     if (!c)
         return;
@@ -288,6 +289,10 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
         SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);
     }
     SET(w, c->sm->moved_to, 0);
+    e.host = conf_host_find(w->proc->conf, conn_domain(c));
+    e.account = session_account(w, c);
+    if (e.host)
+        hook_run(w, HOOK_SESSION_MOVED, &e);
     if (c->state == STREAM_DETACHED && w->stopping)
         conn_forget(w, c);
 }

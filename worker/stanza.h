@@ -24,7 +24,9 @@ enum stanza_flag {
     STANZA_COPY = 1 << 2,   /* a carbon or the like: no copies of it */
     STANZA_ARCHIVED = 1 << 3, /* it is in its recipient's archive (XEP-0313) */
     STANZA_OLDER = 1 << 4,    /* messages that come live wait for it: worker/late.c */
-    STANZA_KEEP = 1 << 5      /* nobody was there: it takes its place in the store */
+    STANZA_KEEP = 1 << 5,     /* nobody was there: it takes its place in the store */
+    STANZA_OURS = 1 << 6,     /* of the server itself: no list is about it */
+    STANZA_OWN_LISTS = 1 << 7 /* only for sessions that carry ROUTE_OWN_LIST */
 };
 
 struct stanza {

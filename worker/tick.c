@@ -127,6 +127,7 @@ on_tick(struct loop_timer *t)
         }
     }
     iq_tick(w);
+    accounts_tick(w);
     trim(w);
     loop_timer_set(w->loop, t, TICK_MS);
 }

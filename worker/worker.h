@@ -144,8 +144,9 @@ struct worker {
 
     struct sql_client *sql;
     struct jobs *jobs;
-    struct map accounts;  /* by bare JID: worker/account.h */
-    struct list removed;  /* those that are not there any more, but still held */
+    struct map accounts; /* by bare JID: worker/account.h */
+    struct list removed; /* those that are not there any more, but still held */
+    struct list idle; /* those that are kept though nobody holds them, oldest first */
     struct host_run *run; /* one per host of the configuration: worker/modules.h */
     size_t n_run;
     struct map services;

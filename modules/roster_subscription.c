@@ -172,6 +172,9 @@ enum hook_result
 roster_on_presence(struct event *e)
 {
     const struct contacts *cs = account_contacts(e->account);
+    struct stanza s = { .kind = STANZA_PRESENCE,
+        .type = PRESENCE_SUBSCRIBE,
+        .to = account_jid(e->account) };
     struct contact contact;
     struct arena arena;
     size_t at = 0;
@@ -190,7 +193,10 @@ roster_on_presence(struct event *e)
         xml_set_c(el, "type", "subscribe");
         xml_set(el, "from", contact.jid);
         xml_set(el, "to", conn_bare(e->c));
-        session_send(e->w, e->c, el);
+        s.from = contact_jid(&contact);
+        s.el = el;
+        if (account_lets_in(e->w, e->account, NULL, &s)) /* it may be blocked since */
+            session_send(e->w, e->c, el);
         arena_reset(&arena);
     }
     arena_fini(&arena);

@@ -230,8 +230,10 @@ offline_flush_rows(struct job *j, const struct sql_result *result)
     struct offline_row row;
     size_t bytes = 0;
 
-    if (offline_retries(j, STEP_FLUSH_ROWS, result))
+    if (offline_retries(j, STEP_FLUSH_ROWS, result)) {
+        finish(j); /* live messages need not wait for the database to come back */
         return;
+    }
     d.conn = taker(j);
     if (!d.conn)
         return;

@@ -92,7 +92,9 @@ check_scenarios() {
     fi
     scripts/clients.sh >$out/clients.log 2>&1 || cat $out/clients.log
     # -B: no __pycache__ in the tree; the fault handler tells where a hang was.
+    # Files side by side: much of the time of most tests is waiting.
     STANZAD_BUILD=$san timeout 2700 $PYTHON -B -m pytest tests/stream tests/chaos -q --tb=short \
+        -n $((jobs + 1)) --dist loadfile \
         -p no:cacheprovider --junit-xml=$out/scenarios.xml ${PYTEST:-} 2>&1 |
         tee $out/scenarios.log
     $PYTHON -B scripts/junit.py $out/scenarios.xml >$out/scenarios.count 2>>$out/failures ||

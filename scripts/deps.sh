@@ -14,7 +14,7 @@ set -eu
 
 build="gcc libc6-dev make pkg-config libssl-dev libexpat1-dev libidn-dev libyaml-dev libpq-dev
     libsqlite3-dev libseccomp-dev openssl"
-test="clang libclang-rt-dev llvm/llvm libcmocka-dev postgresql python3 python3-pytest
+test="clang libclang-rt-dev llvm/llvm libcmocka-dev postgresql python3 python3-pytest python3-pytest-xdist
     python3-slixmpp python3-cryptography python3-openssl python3-yaml python3-psycopg2
     profanity tmux node/nodejs npm/npm git ca-certificates
     ejabberd erlang-p1-pgsql prosody lua-unbound"

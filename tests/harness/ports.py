@@ -6,7 +6,9 @@ runs side by side: SO_REUSEPORT would let two servers share a port without an er
 import os
 import socket
 
-_next = 12000 + os.getpid() * 37 % 18000
+# pytest-xdist's processes: gw0, gw1 ...
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_next = 12000 + (os.getpid() * 37 + _WORKER * 4001) % 18000
 
 
 def has_ipv6():

@@ -240,6 +240,29 @@ def test_all_sessions_say_so(server):
     romeo.expect_nothing()
 
 
+def test_a_contact_that_has_a_list_itself(server):
+    """XEP-0016, 2.10: is unavailable for who blocks it, unless it was not to be seen before"""
+    juliet, romeo = L.two(server)
+
+    def comes(came, kind):  # before the answer, or soon
+        wait.until(lambda: came.extend(L.drain(juliet)) or came, "presence")
+        assert [(c.get("from"), c.get("type")) for c in came] == [(romeo.full, kind)]
+    L.block(romeo, "tybalt@example.org")
+    came = L.block(juliet, romeo.bare)
+    L.unavailable(romeo, juliet.full)
+    comes(came, "unavailable")
+    came = L.unblock(juliet, romeo.bare)
+    L.available(romeo, juliet.full)
+    comes(came, None)
+    L.set_list(romeo, "hide", L.item(1, "deny", "jid", juliet.bare, "presence-out"))
+    L.choose(romeo, "default", "hide")
+    L.unavailable(juliet, romeo.full)
+    assert L.block(juliet, romeo.bare) == []
+    L.unavailable(romeo, juliet.full)
+    L.bounces(romeo, juliet.full)
+    assert L.drain(juliet) == []
+
+
 def test_two_who_block_each_other(server):
     """Nobody learns anything about the other one"""
     juliet, romeo = L.two(server)
@@ -250,8 +273,10 @@ def test_two_who_block_each_other(server):
     L.unblock(juliet, romeo.bare)
     L.bounces(juliet, romeo.full)
     assert L.drain(juliet) == [] and L.drain(romeo) == []
-    L.unblock(romeo, juliet.bare)
-    L.goes(juliet, romeo) if not L.drain(romeo) else None
+    came = L.unblock(romeo, juliet.bare)
+    L.available(juliet, romeo.full)
+    came += L.until_message(romeo, juliet)
+    assert [(c.get("from"), c.get("type")) for c in came] == [(juliet.full, None)]
 
 
 # 4 Relationship to privacy lists

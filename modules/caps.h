@@ -28,7 +28,7 @@ struct caps_config {
     struct map known; /* by key */
     struct list used; /* those that were used longest ago first */
     size_t n;
-    struct map asked; /* by key: who is being asked (caps_ask.c) */
+    struct map asked; /* sessions with a question that is under way (caps_ask.c) */
     struct str own_ver;
     char own_ver_text[64];
 };
@@ -45,6 +45,7 @@ void caps_cache_fini(struct caps_config *config);
 
 /* Finding out what the client of a session can do: its presence is new. */
 void caps_examine(struct event *e, struct conn *c);
+void caps_asked_forget(struct caps_config *config, uint64_t conn);
 void caps_ask_fini(struct caps_config *config);
 
 extern const job_fn caps_steps[CAPS_STEPS];

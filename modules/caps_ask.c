@@ -7,24 +7,27 @@
  * answer. What does not match its hash is used for that client alone.
  *
  * The question is on the heap (session_ask): the job looks every second whether it
- * still is, so that a successor of this process asks again.
+ * still is, so that a successor of this process asks again. A session has one question
+ * at a time, whatever it announces.
  */
 #include "modules/caps.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
     ASK_MS = 30 * 1000,
     LOOK_MS = 1000,
+    ASKED_MANY = 1000,
     NODE_SIZE = 1000,
     VER_SIZE = 200,
     HASH_SIZE = 50
 };
 
-/* A question that is under way. */
+/* A question to a session that is under way: one at a time. */
 struct asked {
-    uint64_t conn;
-    struct str key; /* behind the struct */
+    char conn[20]; /* its id, the key in config.asked */
+    uint64_t until_ms;
 };
 
 /* --- Keys --- */
@@ -124,32 +127,43 @@ waiting(struct job *j)
                    : NULL;
 }
 
-void
-caps_examine(struct event *e, struct conn *c)
+static void
+begin(struct event *e, struct conn *c, struct arena *arena, struct str key)
 {
-    struct caps_config *config = e->config;
+    struct client_caps *pending = client_caps_new(key, NULL, 0);
     struct job_start start = { .module = e->module,
         .host = e->host,
         .step = CAPS_STEP_FIND,
-        .conn = conn_id(e->w, c) };
+        .key = queue_of(arena, e->host, key),
+        .conn = conn_id(e->w, c),
+        .data = key };
+
+    session_set_caps(e->w, c, SESSION_CAPS_PENDING, pending);
+    client_caps_unref(&pending);
+    job_begin(e->w, &start);
+}
+
+void
+caps_examine(struct event *e, struct conn *c)
+{
     const struct client_caps *before;
     enum session_caps state = session_caps(e->w, c, &before);
     struct client_caps *caps;
     struct arena arena;
+    struct str key;
 
     arena_init(&arena, 4096);
-    if (!presence_key(e->w, &arena, c, &start.data)) {
+    if (!presence_key(e->w, &arena, c, &key)) {
         if (state != SESSION_CAPS_NONE)
             tell(e->w, e->host, c, SESSION_CAPS_NONE, NULL);
-    } else if (!before || !str_eq(client_caps_key(before), start.data)) {
-        caps = caps_cache_get(config, e->w, start.data);
-        if (caps || jobs_are_many(e->w)) {
-            tell(e->w, e->host, c, caps ? SESSION_CAPS_KNOWN : SESSION_CAPS_NONE, caps);
-        } else {
-            session_set_caps(e->w, c, SESSION_CAPS_PENDING, NULL);
-            start.key = queue_of(&arena, e->host, start.data);
-            job_begin(e->w, &start);
-        }
+    } else if (!before || !str_eq(client_caps_key(before), key)) {
+        caps = caps_cache_get(e->config, e->w, key);
+        if (caps)
+            tell(e->w, e->host, c, SESSION_CAPS_KNOWN, caps);
+        else if (jobs_are_many(e->w))
+            tell(e->w, e->host, c, SESSION_CAPS_NONE, NULL);
+        else
+            begin(e, c, &arena, key);
     }
     arena_fini(&arena);
 }
@@ -157,11 +171,64 @@ caps_examine(struct event *e, struct conn *c)
 /* --- Asking --- */
 
 static void
-asked_forget(struct caps_config *config, struct str key)
+asked_name(uint64_t conn, char ret[20])
 {
-    struct asked *a = map_del(&config->asked, key);
+    snprintf(ret, 20, "%llx", (unsigned long long)conn);
+}
 
-    mem_free_p(a);
+/* Sessions that have gone elsewhere leave theirs behind. */
+static void
+asked_sweep(struct caps_config *config, uint64_t now_ms)
+{
+    struct map_entry *e;
+    size_t at = 0;
+
+    while (config->asked.n > ASKED_MANY && (e = map_next(&config->asked, &at))) {
+        struct asked *a = e->value;
+
+        if (now_ms < a->until_ms)
+            continue;
+        map_del(&config->asked, e->key);
+        mem_free_p(a);
+        at = 0;
+    }
+}
+
+static void
+asked_add(struct job *j)
+{
+    struct caps_config *config = j->config;
+    struct asked *a = mem_zalloc(sizeof *a);
+
+    asked_sweep(config, worker_now_ms(j->w));
+    asked_name(j->conn, a->conn);
+    a->until_ms = worker_now_ms(j->w) + ASK_MS + ASK_MS / 2;
+    mem_free_p(map_set(&config->asked, str_from(a->conn), a));
+}
+
+void
+caps_asked_forget(struct caps_config *config, uint64_t conn)
+{
+    char name[20];
+
+    asked_name(conn, name);
+    mem_free_p(map_del(&config->asked, str_from(name)));
+}
+
+static bool
+is_asked(struct job *j)
+{
+    struct caps_config *config = j->config;
+    const struct asked *a;
+    char name[20];
+
+    asked_name(j->conn, name);
+    a = map_get(&config->asked, str_from(name));
+    if (a && worker_now_ms(j->w) < a->until_ms)
+        return true;
+    if (a)
+        caps_asked_forget(config, j->conn);
+    return false;
 }
 
 void
@@ -178,16 +245,14 @@ caps_ask_fini(struct caps_config *config)
 static void
 ask(struct job *j, struct conn *c)
 {
-    struct caps_config *config = j->config;
     struct caps caps = caps_of_key(j->data);
     struct xml_el *iq = xml_el_new(j->arena, "iq", NS_CLIENT), *query;
-    struct asked *a = mem_alloc(sizeof *a + j->data.n);
     struct buf node = { 0 };
 
-    asked_forget(config, j->data);
-    *a = (struct asked){ j->conn, { (char *)(a + 1), j->data.n } };
-    memcpy(a + 1, j->data.p, j->data.n);
-    map_set(&config->asked, a->key, a);
+    job_sleep(j, CAPS_STEP_WAITED, LOOK_MS);
+    if (is_asked(j))
+        return; /* for what it announced before; then again */
+    asked_add(j);
     xml_set_c(iq, "type", "get");
     query = xml_add(iq, "query", NS_DISCO_INFO);
     if (caps.hash.n) { /* the old format means parts of what it can do by a node */
@@ -196,7 +261,6 @@ ask(struct job *j, struct conn *c)
         buf_fini(&node);
     }
     session_ask(j->w, j->module, c, iq, CAPS_STEP_ANSWERED, j->data, ASK_MS);
-    job_sleep(j, CAPS_STEP_WAITED, LOOK_MS);
 }
 
 static void
@@ -253,14 +317,10 @@ found(struct job *j, const struct sql_result *result)
 static void
 waited(struct job *j, const struct sql_result *result)
 {
-    struct caps_config *config = j->config;
-    const struct asked *a = map_get(&config->asked, j->data);
     struct conn *c = waiting(j);
 
     (void)result;
-    if (c && a && a->conn == j->conn)
-        job_sleep(j, CAPS_STEP_WAITED, LOOK_MS);
-    else if (c)
+    if (c)
         ask(j, c);
 }
 
@@ -309,6 +369,14 @@ keep(struct job *j, const struct caps *caps, struct client_caps *known)
         job_write(j->w, &start, SQL_CAPS_SET, param, n);
 }
 
+/* It has not answered, as session_ask() says in its name. */
+static bool
+is_late(const struct job *j)
+{
+    return j->type == IQ_ERROR &&
+           stanza_error_of(j->el) == STANZA_ERROR_REMOTE_SERVER_TIMEOUT;
+}
+
 static void
 answered(struct job *j, const struct sql_result *result)
 {
@@ -320,13 +388,15 @@ answered(struct job *j, const struct sql_result *result)
     struct conn *c = waiting(j);
 
     (void)result;
-    asked_forget(j->config, j->data);
+    caps_asked_forget(j->config, j->conn);
     if (n > 0 && caps_verify(j->arena, &caps, j->payload) == 0)
         keep(j, &caps, known);
     else
         log_debug(NULL, "capabilities of %.*s are used for it alone",
                 STR_ARG(jid_text(j->arena, &j->from)));
-    if (c)
+    if (c && is_late(j)) /* so that its next presence leads to a question, too */
+        tell(j->w, j->host, c, SESSION_CAPS_NONE, NULL);
+    else if (c)
         tell(j->w, j->host, c, SESSION_CAPS_KNOWN, known);
     client_caps_unref(&known);
     if (jobs_queued(j->w, queue) > 0)

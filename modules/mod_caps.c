@@ -110,6 +110,13 @@ on_account(struct event *e)
     return HOOK_PASS;
 }
 
+static enum hook_result
+on_close(struct event *e)
+{
+    caps_asked_forget(e->config, conn_id(e->w, e->c));
+    return HOOK_PASS;
+}
+
 static void *
 configure(const struct conf_host *host, const struct conf_module *options)
 {
@@ -135,6 +142,8 @@ static const struct module_hook hooks[] = {
     { HOOK_STREAM_FEATURES, 50, on_features },
     { HOOK_DISCO_INFO, 50, on_info },
     { HOOK_PRESENCE, ORDER_AFTER, on_presence },
+    { HOOK_SESSION_MOVED, ORDER_AFTER, on_presence },
+    { HOOK_SESSION_CLOSE, ORDER_AFTER, on_close },
     { HOOK_ACCOUNT_LOADED, ORDER_AFTER, on_account },
     { 0 },
 };

@@ -113,7 +113,7 @@ session_set_caps(struct worker *w, struct conn *c, enum session_caps state,
     struct live *l = live_of(w, c);
     struct client_caps *before = l->caps;
 
-    l->caps = state == SESSION_CAPS_KNOWN ? client_caps_ref(caps) : NULL;
+    l->caps = state == SESSION_CAPS_NONE ? NULL : client_caps_ref(caps);
     l->caps_state = (uint8_t)state;
     client_caps_unref(&before);
 }

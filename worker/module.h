@@ -702,7 +702,7 @@ enum session_caps {
     SESSION_CAPS_PENDING, /* not yet known: HOOK_CAPS will tell */
     SESSION_CAPS_KNOWN
 };
-/* ret: when known; else NULL. */
+/* ret: NULL for none; as long as it is pending, only the key is true. */
 enum session_caps session_caps(
         const struct worker *w, const struct conn *c, const struct client_caps **ret);
 void session_set_caps(struct worker *w, struct conn *c, enum session_caps state,

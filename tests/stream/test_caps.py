@@ -13,7 +13,7 @@ from harness import wait, xml
 
 CAPS = "http://jabber.org/protocol/caps"
 INFO = "http://jabber.org/protocol/disco#info"
-MODULES = {"mod_ping": {}, "mod_disco": {}, "mod_caps": {"cache_size": 3}}
+MODULES = {"mod_ping": {}, "mod_disco": {}, "mod_stream_mgmt": {}, "mod_caps": {"cache_size": 3}}
 NODE = "http://client.example.net/?a=1&b=2"
 
 
@@ -280,6 +280,39 @@ def test_capabilities_that_are_none(server):
                        f"node='{'x' * 1001}' ver='x' hash='sha-1'", "node='a&#10;b' ver='x' hash='sha-1'"):
         come(juliet, f"<c xmlns='{CAPS}' {attributes}/>")
         juliet.expect_nothing()
+
+
+def test_one_question_at_a_time(server):
+    """Whoever announces something else each time is not asked each time"""
+    juliet = server.stream().login()
+    clients = [Client() for _ in range(20)]
+    come(juliet, clients[0].c())
+    asked = question(juliet, f"{NODE}#{clients[0].ver()}")
+    for client in clients[1:]:
+        come(juliet, client.c())
+    juliet.expect_nothing()
+    answer(juliet, asked, clients[0].info())
+    wait.until(lambda: rows(server, NODE, clients[0].ver()), "the first one's rows")
+    answer(juliet, question(juliet, f"{NODE}#{clients[-1].ver()}"), clients[-1].info())
+    known(server, juliet)
+    juliet.expect_nothing()
+
+
+def test_a_session_that_moves(server):
+    """XEP-0198: what its client can do is known in the next worker, too"""
+    slots = sorted(server.worker_connections())
+    juliet = server.stream("juliet", worker=slots[0]).login()
+    client = Client()
+    come(juliet, client.c())
+    answer(juliet, question(juliet, f"{NODE}#{client.ver()}"), client.info())
+    known(server, juliet)
+    juliet.send("<enable xmlns='urn:xmpp:sm:3' resume='true'/>")
+    enabled = juliet.expect("<enabled xmlns='urn:xmpp:sm:3'/>")
+    juliet.abort()
+    again = server.stream("juliet", worker=slots[1]).login(until="features")
+    again.send(f"<resume xmlns='urn:xmpp:sm:3' previd='{enabled.get('id')}' h='0'/>")
+    again.expect("<resumed xmlns='urn:xmpp:sm:3'/>")
+    known(server, juliet, 2)
 
 
 def test_the_cache_is_bounded(server):

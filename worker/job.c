@@ -1052,6 +1052,13 @@ is_poison(struct worker *w, const struct slot_job *s)
 }
 
 static void
+wake_at(struct worker *w, struct slot_job *s, uint64_t now_us)
+{
+    loop_timer_set(w->loop, &s->live->timer,
+            s->until_us > now_us ? (s->until_us - now_us) / 1000 : 0);
+}
+
+static void
 resume(struct worker *w, struct slot_job *s)
 {
     uint64_t now = clock_wall_us();
@@ -1070,10 +1077,10 @@ resume(struct worker *w, struct slot_job *s)
             break;
         }
         list_add(&w->jobs->told, &s->live->waiting);
-        /* fallthrough */
+        wake_at(w, s, now);
+        break;
     case JOB_WAIT_TIME:
-        loop_timer_set(w->loop, &s->live->timer,
-                s->until_us > now ? (s->until_us - now) / 1000 : 0);
+        wake_at(w, s, now);
         break;
     case JOB_WAIT_AUTH:
         job_auth_send(w, s);

@@ -72,15 +72,23 @@ def make_server(top, request):
 
 
 @pytest.fixture(scope="session")
+def whole_run_maker(top, request):
+    maker = Maker(top, request)
+    yield maker
+    maker.finish()
+
+
+@pytest.fixture(scope="module")
 def session_maker(top, request):
+    """For servers that the tests of one file share; they end with it, or memory would."""
     maker = Maker(top, request)
     yield maker
     maker.finish()
 
 
 @pytest.fixture(scope="session")
-def shared_server(session_maker):
-    return session_maker()
+def shared_server(whole_run_maker):
+    return whole_run_maker()
 
 
 @pytest.fixture
@@ -91,8 +99,8 @@ def server(shared_server):
 
 
 @pytest.fixture(scope="session")
-def shared_pgsql(session_maker):
-    return session_maker(database="pgsql")
+def shared_pgsql(whole_run_maker):
+    return whole_run_maker(database="pgsql")
 
 
 @pytest.fixture(params=["sqlite", "pgsql"])

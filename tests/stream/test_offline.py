@@ -6,6 +6,7 @@ recipients' homes in either.
 import datetime
 import os
 import signal
+import socket
 import sqlite3
 import threading
 import time
@@ -162,6 +163,15 @@ def test_order_over_pages(offline):
     r.expect_nothing()
 
 
+def narrow(server, name):
+    """Online, with a connection that does not take much before it is read"""
+    r = server.stream(name).connect()
+    r.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+    r.open().starttls().open().authenticate().open().bind().presence()
+    r.expect(f"<presence from='{r.full}'/>")
+    return r
+
+
 def blocked(server, account, n):
     """Waits until the client, which reads nothing, is given no more; what is left."""
     seen = []
@@ -181,7 +191,7 @@ def test_more_than_a_client_takes_at_once(offline):
     for i in range(n):
         juliet.send(f"<message to='{romeo.bare}' type='chat' id='m{i}'><body>{body}</body></message>")
     stored(offline, romeo, n)
-    r = offline.stream("romeo").login(until="online")
+    r = narrow(offline, "romeo")
     left = blocked(offline, romeo, n)
     r.abort()
     wait.until(lambda: offline.ctl("num_resources", romeo.user, "example.net") == "0", "the end")
@@ -232,7 +242,7 @@ def test_what_waited_behind_stored_messages_is_not_lost(offline):
     for i in range(n):
         juliet.send(f"<message to='{romeo.bare}' type='chat' id='m{i}'><body>{body}</body></message>")
     stored(offline, romeo, n)
-    r = offline.stream("romeo").login(until="online")
+    r = narrow(offline, "romeo")
     left = blocked(offline, romeo, n)
     juliet.send(text("live", romeo.bare))
     juliet.ping()

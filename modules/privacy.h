@@ -75,7 +75,8 @@ enum privacy_verdict privacy_verdict(struct account *a, const struct privacy_lis
 
 enum privacy_note_kind {
     PRIVACY_NOTE_CHANGE,  /* lists of the account */
-    PRIVACY_NOTE_SESSION, /* the list of one session is now: name, after; or none */
+    PRIVACY_NOTE_SESSION, /* one session has now: name, after; or none. With flags: as
+                             PRIVACY_NOTE_CHANGE, but for this session only */
     PRIVACY_NOTE_IN_USE,  /* is it another session's own list? */
     PRIVACY_NOTE_NAMES,   /* an answer (name) that the session's worker completes */
     PRIVACY_NOTE_REFRESH  /* what sessions have may not be what the database has */
@@ -116,9 +117,17 @@ bool privacy_row_item(struct arena *arena, const struct sql_value *row, unsigned
 bool privacy_rows(
         const struct sql_result *rows, unsigned first, struct privacy_list **ret);
 
+/* privacy_change.c: of the account's user; name.p == NULL: no second parameter. */
+void privacy_ask(struct job *j, unsigned step, enum sql_op op, struct str name);
 /* Writes note.name with note.after, then goes on. */
 void privacy_put(struct job *j, unsigned step, const struct privacy_note *note);
 void privacy_keep(struct job *j, const struct privacy_note *note);
+/* To all workers; and then goes on when they act by it. */
+void privacy_tell(
+        struct job *j, enum privacy_note_kind kind, const struct privacy_note *note);
+void privacy_tell_all(struct job *j, unsigned step, enum privacy_note_kind kind,
+        const struct privacy_note *note);
+struct str privacy_default_bytes(const struct job *j); /* of the default list */
 
 void privacy_done(struct job *j);
 void privacy_fail(struct job *j, enum stanza_error e, const char *text);
@@ -140,6 +149,11 @@ void privacy_blocklist(struct job *j, const struct sql_result *result);
 void privacy_block(struct job *j, const struct sql_result *result);
 void privacy_block_in(struct job *j, const struct sql_result *result);
 void privacy_block_default(struct job *j, const struct sql_result *result);
+void privacy_step_changed(struct job *j, const struct sql_result *result);
+void privacy_step_settled(struct job *j, const struct sql_result *result);
+void privacy_step_refresh(struct job *j, const struct sql_result *result);
+void privacy_step_refreshed(struct job *j, const struct sql_result *result);
+void privacy_step_resync(struct job *j, const struct sql_result *result);
 extern const job_fn privacy_steps[PRIVACY_STEPS];
 
 #endif

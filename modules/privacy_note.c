@@ -148,6 +148,10 @@ session(struct event *e, const struct privacy_note *note, const struct lists *li
 
     if (!c || session_account(e->w, c) != e->account)
         return;
+    if (note->flags) { /* what it has, if it still has that */
+        change_session(e, c, note, lists);
+        return;
+    }
     before = privacy_list_of(account_part(e->account, &module), c);
     privacy_set_own(e->w, c, note->name, lists->after);
     privacy_live(e->w, e->account, c, before,

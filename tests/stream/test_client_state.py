@@ -156,9 +156,9 @@ def test_order(server, friends):
     """As they came: what is replaced goes to the end"""
     juliet, romeo = friends
     nurse = server.stream("nurse").login(until="online")
-    for s, text in ((juliet, 1), (nurse, 2), (juliet, 3)):
-        s.send(f"<presence to='{romeo.full}'><status>{text}</status></presence>")
-        s.ping()
+    for s, n in ((juliet, 1), (nurse, 2), (juliet, 3)):
+        s.send(f"<presence to='{romeo.full}'><status>{n}</status></presence>")
+        waiting(server, romeo, n)
     juliet.send(chat_state(romeo.full, "paused"))
     waiting(server, romeo, 4)
     romeo.send(ACTIVE)

@@ -5,7 +5,8 @@ import signal
 import pytest
 
 from harness import wait, xml
-from harness.roster import befriend, get, interested, item, online, subscription, take_push
+from harness.roster import (befriend, expect_nothing_but_unavailable, get, interested, item, online,
+                            subscription, take_push)
 
 MODULES = {"mod_ping": {}, "mod_roster": {}}
 
@@ -243,7 +244,7 @@ def test_nobody_is_left_as_a_ghost(server):
         juliet.expect(f"<presence from='{romeo.full}' type='unavailable'/>")
         got = juliet.next()
     assert got.get("from") == juliet.full
-    juliet.expect_nothing()
+    expect_nothing_but_unavailable(juliet)
 
 
 def test_a_session_that_dies_with_its_worker(make_server):

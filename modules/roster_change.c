@@ -5,14 +5,14 @@
  * goes on after a death needs nothing else: the contact in memory may be the old one or
  * have been read anew. Written once, it is told once, in the transaction that ends the
  * job. What a stanza causes so happens wholly or, while the database is away, not yet;
- * only a client that waits for an answer is told after some seconds to try again, and
- * the account is read anew, as nobody knows then what has been written.
+ * only a client that waits for an answer is told to try again (sql_query_timeout). If
+ * it was written all the same, the next change finds its number taken, and the account
+ * is read anew.
  */
 #include "base/rand.h"
 #include "modules/roster.h"
 
 enum {
-    WAIT_TRIES = 3,  /* 1 + 2 + 4 seconds */
     AGAIN_TRIES = 4, /* if others change the same roster */
     NUMBER_TRIES =
             2 /* then our number does not fit those in the database: a new epoch */
@@ -357,10 +357,11 @@ give_up(struct job *j, const struct roster_change *ch, const struct sql_result *
 {
     bool away = result->status == SQL_UNAVAILABLE;
 
-    account_reread(j->w, account_bare(j->account));
-    if (!away)
+    if (!away) {
         log_error(NULL, "roster of %.*s: the database answers %s",
                 STR_ARG(account_bare(j->account)), sql_status_name(result->status));
+        account_reread(j->w, account_bare(j->account));
+    }
     switch ((enum roster_origin)ch->origin) {
     case ROSTER_BY_CALL:
         job_call_reply(j, away ? IPC_UNAVAILABLE : IPC_FAILED,
@@ -408,9 +409,8 @@ roster_changed(struct job *j, const struct sql_result *result)
         complete(j, &ch);
         return;
     case SQL_UNAVAILABLE:
-        if (waits_for_answer && ++ch.tries > WAIT_TRIES)
+        if (waits_for_answer)
             break;
-        keep(j, &ch);
         job_retry(j, ROSTER_STEP_CHANGED);
         return;
     case SQL_CONFLICT:

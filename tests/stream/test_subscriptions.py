@@ -402,3 +402,30 @@ def test_an_item_keeps_its_name_and_groups(server):
     change(juliet, item(romeo.bare, name="R"))
     assert items(get(juliet))[romeo.bare] == ("both", None, "R", [], None)
     refused(juliet, item(romeo.bare, "<group/>"), "not-acceptable")
+
+
+# The database
+
+def test_the_database_is_away(make_server, top):
+    """A request is answered after sql_query_timeout; what has no answer is done later"""
+    import os
+
+    from harness import pgsql
+    own = pgsql.Cluster(os.path.join(top, "pgsql-roster"))
+    own.create()
+    try:
+        name = own.database()
+        server = make_server(config={"modules": MODULES, "sql_query_timeout": 2,
+                                     **own.config(name)})
+        juliet, romeo = pair(server)
+        own.stop()
+        refused(juliet, item("nurse@example.net"), "resource-constraint")
+        subscription(juliet, "subscribe", romeo.bare)
+        own.start()
+        juliet.patience = romeo.patience = 2 * wait.PATIENCE  # it is tried again every now and then
+        take_push(juliet, item(romeo.bare, ask="subscribe"))
+        romeo.expect(f"<presence type='subscribe' from='{juliet.bare}'/>")
+        change(juliet, item("nurse@example.net"))
+        assert set(items(get(juliet))) == {romeo.bare, "nurse@example.net"}
+    finally:
+        own.stop()

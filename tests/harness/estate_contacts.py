@@ -96,6 +96,8 @@ class Roster(Part):
 
     def look(self, world):
         juliet, came = world.enter("juliet")
+        self.wants(juliet, came, world, paris=self.WISH, gremio=None, escalus="order!",
+                   lawrence="let me <in>")
         b = world.bare
         none = frozenset()
         self.see(juliet, {
@@ -109,12 +111,10 @@ class Roster(Part):
             b("rosaline"): ("", "from", "subscribe", none),
             b("benvolio"): ("", "none", "subscribe", none),
             b("escalus"): ("", "none", "subscribe", none)})
-        self.wants(juliet, came, world, paris=self.WISH, gremio=None, escalus="order!",
-                   lawrence="let me <in>")
         benvolio, came = world.enter("benvolio")
-        self.see(benvolio, {})
         self.wants(benvolio, came, world, juliet=None)
-        paris, came = world.enter("paris")
+        self.see(benvolio, {})
+        paris, _ = world.enter("paris")
         self.see(paris, {b("juliet"): ("", "none", "subscribe", none)})
 
     def change(self, world):
@@ -136,6 +136,7 @@ class Roster(Part):
 
     def look_changed(self, world):
         juliet, came = world.enter("juliet")
+        self.wants(juliet, came, world, suitor=self.WISH, escalus="order!")
         b = world.bare
         none = frozenset()
         self.see(juliet, {
@@ -150,7 +151,6 @@ class Roster(Part):
             b("benvolio"): ("", "none", "subscribe", none),
             b("paris"): ("", "from", "", none),
             b("escalus"): ("", "none", "subscribe", none)})
-        self.wants(juliet, came, world, suitor=self.WISH, escalus="order!")
         for user, subscription in (("paris", "to"), ("mercutio", "none"), ("tybalt", "none"),
                                    ("gremio", "none"),
                                    ("lawrence", "both"), ("romeo", "both")):
@@ -164,7 +164,10 @@ class Roster(Part):
 
     @staticmethod
     def wants(s, came, world, **requests):
-        """RFC 6121, 3.1.3: requests that are not answered come at each log-in, as they were."""
+        """
+        RFC 6121, 3.1.3: requests that are not answered come at each log-in, as they were.
+        came is what has come since; nothing else may have been asked meanwhile.
+        """
         def there():
             if len(some(came, "<presence type='subscribe'/>")) < len(requests):
                 came.extend(settle(s))

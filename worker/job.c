@@ -35,7 +35,7 @@ enum {
     RETRY_FIRST_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
     TOLD_MOST_MS = 5000,
-    ACCOUNT_TRIES = 10,
+    ACCOUNT_PATIENCE_MS = 3000, /* for failures that come at once */
     DEATHS_MAX = 3,
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
@@ -521,7 +521,8 @@ account_gives_up(struct worker *w, struct slot_job *s)
 }
 
 /*
- * Whoever waits for an answer is told that there is none. Presence is not given up: who
+ * Whoever waits for an answer is told that there is none, after the time that the
+ * database has to answer (sql_query_timeout). Presence is not given up: who
  * has not heard that somebody is away believes the contrary for ever.
  */
 static bool
@@ -541,6 +542,8 @@ has_account(struct worker *w, struct slot_job *s)
         return true;
     if (!l->account)
         l->account = account_ref(w, slot_job_text(s, TEXT_KEY));
+    if (l->wanted_ms == 0)
+        l->wanted_ms = loop_now_ms(w->loop);
     if (!l->account) { /* its host has gone */
         worker_begin(w, NULL);
         record_end(w, s);
@@ -556,7 +559,8 @@ has_account(struct worker *w, struct slot_job *s)
         return false;
     case ACCOUNT_FAILED:
         account_unref(w, &l->account);
-        if (may_give_up(s) && ++s->tries > ACCOUNT_TRIES)
+        if (may_give_up(s) &&
+                loop_now_ms(w->loop) >= l->wanted_ms + ACCOUNT_PATIENCE_MS)
             account_gives_up(w, s);
         else
             loop_timer_set(w->loop, &l->timer, RETRY_FIRST_MS);

@@ -21,7 +21,8 @@ struct job_live {
     struct list waiting; /* in account.waiting, jobs.route, jobs.ready, jobs.to_ask */
     struct account *account;
     struct loop_timer timer;
-    bool asked; /* the database is */
+    uint64_t wanted_ms; /* since when it has wanted its account; 0: it has not */
+    bool asked;         /* the database is */
 };
 
 struct jobs {

@@ -156,17 +156,31 @@ class Archive(Part):
         return found
 
     def change(self, world):
-        old = {u: world.notes[world.bare(u)] for u in ("antony", "cleopatra")}
         antony, cleopatra = world.enter("antony")[0], world.enter("cleopatra")[0]
         self.exchange(antony, cleopatra, "c")
+        self.grow(world, antony, cleopatra, 3, 3)
         put(cleopatra, f"""<prefs xmlns='{NS['mam']}' default='never'><always/><never>
             <jid>{antony.bare}</jid></never></prefs>""")
+
+        # Other processes hear of it in their own time.
+        def unkept():
+            self.remember(world, cleopatra)
+            antony.send(f"<message to='{cleopatra.full}' type='chat'><body>?</body></message>")
+            settle(antony, cleopatra)
+            return self.read(cleopatra) == world.notes[cleopatra.bare]
+        eventually(unkept, "what is not kept")
+        self.remember(world, antony)
         self.exchange(antony, cleopatra, "unkept")
+        self.grow(world, antony, cleopatra, 3, 0)
+
+    def grow(self, world, antony, cleopatra, *by):
+        """The archives, by so many"""
+        old = [world.notes[s.bare] for s in (antony, cleopatra)]
         self.remember(world, antony, cleopatra)
-        for user, n in (("antony", 6), ("cleopatra", 3)):
-            now = world.notes[world.bare(user)]
-            assert now[:len(old[user])] == old[user]
-            assert len(now) == len(old[user]) + n, "\n".join(map(str, now))
+        for s, before, n in zip((antony, cleopatra), old, by):
+            now = world.notes[s.bare]
+            assert now[:len(before)] == before
+            assert len(now) == len(before) + n, "\n".join(map(str, now))
 
     def look_changed(self, world):
         antony, cleopatra = world.login("antony"), world.login("cleopatra")

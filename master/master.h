@@ -203,8 +203,10 @@ void boot_send_listeners(struct child *c);
 /* words.c: what a process that has died left behind, into the log. */
 void words_log(
         const struct master *m, const char *name, const struct status_page *page);
-/* status NULL: it was no child of ours; which signal it was it may have left in its
- * page. */
+/*
+ * status NULL: it was no child of ours; which signal it was it may have left in its page.
+ * The page is told whether it was a fault (status_page.faulted).
+ */
 void words_log_end(const struct child *c, const int *status);
 
 /* reload.c: a new configuration, or new certificates, for processes that serve. */

@@ -42,16 +42,29 @@ words_log(const struct master *m, const char *name, const struct status_page *pa
     buf_fini(&text);
 }
 
+/* By a signal that nobody sends from outside, or with an error: not by kill -9. */
+static bool
+is_fault(const struct child *c, const int *status)
+{
+    if (!status)
+        return c->status->signal != 0;
+    if (WIFSIGNALED(*status))
+        return WTERMSIG(*status) != SIGKILL && WTERMSIG(*status) != SIGTERM;
+    return WEXITSTATUS(*status) != 0;
+}
+
 void
 words_log_end(const struct child *c, const int *status)
 {
     int signo =
             status ? (WIFSIGNALED(*status) ? WTERMSIG(*status) : 0) : c->status->signal;
+    bool faulted = is_fault(c, status);
     bool wanted = c->state == CHILD_STOPPING || c->planned;
     bool as_usual = status && WIFEXITED(*status)
                             ? WEXITSTATUS(*status) == 0
                             : signo == 0 || (c->planned && signo == SIGKILL);
 
+    c->status->faulted = faulted;
     if (c->state == CHILD_ASKED && as_usual) {
         log_notice(NULL, "%s (pid %d) had not been told everything; it has ended",
                 c->name, (int)c->pid);

@@ -266,8 +266,8 @@ worker_commit(struct worker *w)
 {
     if (!tx_commit(w->tx))
         return;
-    if (w->slot->transaction_conn && w->slot->transaction_conn == w->slot->poison_conn)
-        w->slot->poison_conn = 0; /* it was not this stanza, then */
+    if (w->slot->transaction_conn && w->slot->transaction_conn == w->slot->poison_conn.what)
+        w->slot->poison_conn.what = 0; /* it was not this stanza, then */
     w->slot->transaction_conn = 0;
     w->proc->status->transaction = 0;
     for (size_t i = 0; i < w->n_garbage; i++)

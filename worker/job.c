@@ -10,8 +10,8 @@
  * would be done twice, under two ids. Jobs with the same key are a queue; only the
  * first one runs, or those behind it once it has been released.
  *
- * A job in which two processes in a row have died is dropped, so that it cannot stop
- * the worker for ever.
+ * A job in which processes die in a row is dropped (worker/poison.h), so that it cannot
+ * stop the worker for ever.
  */
 #include "worker/jobs.h"
 
@@ -36,7 +36,6 @@ enum {
     RETRY_MOST_MS = 30 * 1000,
     TOLD_MOST_MS = 5000,
     ACCOUNT_PATIENCE_MS = 3000, /* for failures that come at once */
-    DEATHS_MAX = 3,
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 #define REQUEST_TOO_LARGE UINT32_MAX /* as request_head.n */
@@ -1044,15 +1043,11 @@ job_call_step(struct worker *w, const struct job_start *start, struct xml_el *el
 static bool
 is_poison(struct worker *w, const struct slot_job *s)
 {
-    struct slot *slot = w->slot;
-
-    if (slot->job_running != s->number)
+    if (w->slot->job_running != s->number)
         return false;
-    if (slot->job_poison != s->number)
-        slot->job_deaths = 0;
-    slot->job_poison = s->number;
-    slot->job_running = 0;
-    return ++slot->job_deaths >= DEATHS_MAX;
+    w->slot->job_running = 0;
+    return poison_note(&w->slot->poison_job, s->number, w->proc->status->faulted) >=
+           POISON_WORK;
 }
 
 static void
@@ -1113,7 +1108,7 @@ jobs_resume(struct worker *w)
                     "quarantine: %u worker processes died of a job for %.*s; it is "
                     "dropped: "
                     "%.*s",
-                    w->slot->job_deaths, STR_ARG(slot_job_text(s, TEXT_KEY)),
+                    w->slot->poison_job.deaths, STR_ARG(slot_job_text(s, TEXT_KEY)),
                     (int)(s->stanza_n < 2000 ? s->stanza_n : 2000),
                     s->stanza_n ? slot_job_text(s, TEXT_STANZA).p : "");
             worker_begin(w, NULL);

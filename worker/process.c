@@ -516,7 +516,8 @@ worker_prepare(struct proc *p)
     w->proc = p;
     w->loop = p->loop;
     w->slot = p->slot_zone.base;
-    w->recovering = w->inherited = slot_open(w->slot, p->instance, &w->slab);
+    w->recovering = w->inherited = slot_open(
+            w->slot, p->instance, p->status->faulted, &w->slab);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
     w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
@@ -543,28 +544,23 @@ worker_prepare(struct proc *p)
 }
 
 /*
- * Handles what the predecessor had received. A frame at which three in a row have died
- * is stepped over: it must not stop the worker for ever.
+ * Handles what the predecessor had received. A frame at which they die in a row is
+ * stepped over: it must not stop the worker for ever.
  */
 static void
 inbox_resume(struct worker *w)
 {
-    enum {
-        DEATHS_MAX = 3
-    };
     struct slot *s = w->slot;
     uint32_t frame;
+    uint64_t what;
 
     if (!mailbox_has_rest(&s->inbox, &frame))
         return;
-    if (s->inbox_died_packet != s->inbox_packets || s->inbox_died_frame != frame)
-        s->inbox_deaths = 0;
-    s->inbox_died_packet = s->inbox_packets;
-    s->inbox_died_frame = frame;
-    if (++s->inbox_deaths >= DEATHS_MAX) {
+    what = s->inbox_packets << 16 | (frame & 0xffff);
+    if (poison_note(&s->poison_frame, what, w->proc->status->faulted) >= POISON_WORK) {
         log_error(NULL,
                 "quarantine: %u worker processes died of a frame; it is dropped",
-                s->inbox_deaths);
+                s->poison_frame.deaths);
         s->inbox.handled++;
     }
     mailbox_resume(&w->proc->mailbox_reader);

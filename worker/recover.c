@@ -185,15 +185,15 @@ go_on(struct worker *w, struct conn *c)
 }
 
 enum {
-    POISON_DEATHS = 2,
     POISON_LOGGED = 2000
 };
 
-/* Two processes in a row died while they handled a stanza of this connection. */
+/* Processes in a row died while they handled a stanza of this connection. */
 static bool
 is_poisoned(const struct worker *w, uint64_t conn)
 {
-    return w->slot->poison_conn == conn && w->slot->poison_deaths >= POISON_DEATHS;
+    return w->slot->poison_conn.what == conn &&
+           w->slot->poison_conn.weight >= POISON_STANZA;
 }
 
 /*
@@ -212,8 +212,8 @@ set_aside(struct worker *w, struct conn *c)
         bad.n = POISON_LOGGED;
     log_error(conn_ctx(w, c),
             "quarantine: %u worker processes died of this input: %.*s",
-            w->slot->poison_deaths, STR_ARG(bad));
-    w->slot->poison_conn = 0;
+            w->slot->poison_conn.deaths, STR_ARG(bad));
+    w->slot->poison_conn.what = 0;
     worker_begin(w, NULL);
     stream_fail(w, c, STREAM_ERROR_INTERNAL_SERVER_ERROR, NULL);
     worker_commit(w);

@@ -74,26 +74,23 @@ jobs_mark(struct slab *slab, const struct slot *slot)
 
 /* Within whose transaction did the predecessor die, and was it there before? */
 static void
-note_poison(struct slot *slot)
+note_poison(struct slot *slot, bool faulted)
 {
     if (!slot->transaction_conn)
         return;
-    if (slot->poison_conn != slot->transaction_conn)
-        slot->poison_deaths = 0;
-    slot->poison_conn = slot->transaction_conn;
-    slot->poison_deaths++;
+    poison_note(&slot->poison_conn, slot->transaction_conn, faulted);
     slot->transaction_conn = 0;
 }
 
 bool
-slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
+slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **ret_slab)
 {
     void *pages = (char *)slot + slab_offset();
 
     if (slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
             strcmp(slot->instance, instance) == 0) {
         tx_recover(&slot->tx);
-        note_poison(slot);
+        note_poison(slot, faulted);
         *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, false);
         for (uint32_t i = 0; i < slot->conns_used; i++) {
             if (slot->conn[i].state != STREAM_FREE)
@@ -120,8 +117,7 @@ slot_open(struct slot *slot, const char *instance, struct slab **ret_slab)
      */
     slot->outbox.number = clock_us();
     slot->transaction_conn = 0;
-    slot->poison_conn = 0;
-    slot->poison_deaths = 0;
+    slot->poison_conn = slot->poison_frame = slot->poison_job = (struct poison){ 0 };
     slot->started_ms = clock_ms();
     snprintf(slot->instance, sizeof slot->instance, "%s", instance);
     *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, true);

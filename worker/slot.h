@@ -8,6 +8,7 @@
 #include "ipc/mailbox.h"
 #include "shm/slab.h"
 #include "shm/tx.h"
+#include "worker/poison.h"
 
 /*
  * The slot segment: everything about the connections of one worker that must outlive
@@ -18,7 +19,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 6, /* changes with the structures below */
+    SLOT_LAYOUT = 7, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -229,21 +230,17 @@ struct slot {
     uint64_t started_ms;       /* when that was, on the monotonic clock */
     uint32_t conns_used;       /* records from here on were never used */
     uint64_t transaction_conn; /* whose stanza is being handled */
-    uint64_t poison_conn;      /* in whose transaction the last occupants died, */
-    uint32_t poison_deaths;    /* and how many of them in a row */
+    struct poison poison_conn; /* in whose transaction the last occupants died */
     struct tx tx;
     struct mailbox_inbox inbox;
     uint64_t inbox_packets;     /* received so far */
-    uint64_t inbox_died_packet; /* in which one a predecessor died, */
-    uint32_t inbox_died_frame;  /* at which frame, */
-    uint32_t inbox_deaths;      /* and how many of them in a row */
+    struct poison poison_frame; /* packet and frame of it at which they died */
     struct outbox outbox;
     struct slot_job *job_first, *job_last; /* in the order in which they began */
     uint64_t job_number;
     uint64_t stamp_us;    /* the last of worker_stamp_us() */
     uint64_t job_running; /* its number, while a step of it runs */
-    uint64_t job_poison;  /* in which the last occupants died, */
-    uint32_t job_deaths;  /* and how many of them in a row */
+    struct poison poison_job;
     uint8_t page_class[SLOT_PAGES_MAX];
     struct conn conn[SLOT_CONNS_MAX];
 };
@@ -254,8 +251,9 @@ uint64_t slot_size(void);
 /*
  * Takes the segment at base over. false: it is new, or of another layout or start of
  * the service, and was emptied; true: its connections are those of a predecessor, and
- * what it had not committed has been undone.
+ * what it had not committed has been undone. faulted: that was by a fault of its own.
  */
-bool slot_open(struct slot *slot, const char *instance, struct slab **ret_slab);
+bool slot_open(struct slot *slot, const char *instance, bool faulted,
+        struct slab **ret_slab);
 
 #endif

@@ -290,13 +290,16 @@ class Server:
         found = json.loads(self.ctl("processes", "--json"))
         return [p for p in found if role in (None, p["role"])]
 
-    def kill_workers(self):
-        """kill -9 for all workers; back when others have taken their places."""
-        old = {p["slot"]: p["pid"] for p in self.processes("worker")}
+    def kill_workers(self, slots=None):
+        """kill -9 for these workers, or all; back when others in their places serve."""
+        old = {p["slot"]: p["pid"] for p in self.processes("worker")
+               if slots is None or p["slot"] in slots}
         for pid in old.values():
-            os.kill(pid, signal.SIGKILL)
-        wait.until(lambda: all(p["pid"] not in (0, old[p["slot"]])
+            if pid:  # 0: it has just died by itself
+                os.kill(pid, signal.SIGKILL)
+        wait.until(lambda: all(p["pid"] not in (0, old.get(p["slot"]))
                                for p in self.processes("worker")), "other workers")
+        self.wait_ready()
 
     def worker_connections(self):
         return {p["slot"]: p["connections"] for p in self.processes("worker")}

@@ -1,6 +1,4 @@
 """Announcements and the message of the day, as ejabberd's mod_announce has them"""
-import os
-import signal
 import sqlite3
 
 import pytest
@@ -377,11 +375,6 @@ def test_the_message_of_the_day_by_forms(server):
 
 # Deaths
 
-def kill_workers(server):
-    for p in server.processes("worker"):
-        os.kill(p["pid"], signal.SIGKILL)
-    server.wait_ready()
-
 
 def test_workers_die_while_they_announce(make_server, shared):
     """each account gets it once, whatever dies meanwhile"""
@@ -403,21 +396,21 @@ def test_workers_die_while_they_announce(make_server, shared):
     for body in ("first", "second"):
         send(admin, "all", body)
         for _ in range(2):
-            kill_workers(server)
+            server.kill_workers()
         for s in there:
             got(s, body, to=s.bare)
         send(admin, "online", f"{body} online")
-        kill_workers(server)
+        server.kill_workers()
         for s in there:
             got(s, f"{body} online")
         got(admin, f"{body} online")
     send(admin, "motd", "day")
-    kill_workers(server)
+    server.kill_workers()
     for s in there + [admin]:
         got(s, "day")
     late = server.stream("late").login()
     late.send("<presence/>")
-    kill_workers(server)
+    server.kill_workers()
     late.expect_any_order(f"<presence from='{late.full}'/>",
                           f"<message from='{NET}'><body>day</body></message>")
     quiet(late, *there)

@@ -480,15 +480,6 @@ def test_an_unregistered_account_leaves_nothing(any_server):
 # Processes that die
 
 
-def kill_workers(server):
-    pids = {p["slot"]: p["pid"] for p in server.processes("worker")}
-    for pid in pids.values():
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-    wait.until(lambda: all(p["pid"] and p["pid"] != pids.get(p["slot"]) for p in server.processes("worker")),
-               "new workers")
-
-
 @pytest.mark.parametrize("database", ["sqlite", "pgsql"])
 def test_workers_die_while_lists_change(make_server, database):
     """Every change that was answered is there; none is half there; presence follows once"""
@@ -498,7 +489,7 @@ def test_workers_die_while_lists_change(make_server, database):
 
     def killer():
         while not stop.is_set():
-            kill_workers(server)
+            server.kill_workers()
             stop.wait(0.2)
     t = threading.Thread(target=killer)
     t.start()
@@ -532,11 +523,11 @@ def test_lists_outlive_the_workers(make_server):
     L.block(other, "x@example.org")
     L.drain(juliet)
     for _ in range(3):
-        kill_workers(server)
+        server.kill_workers()
         L.bounces(romeo, juliet.full)
         L.goes(romeo, other)
         assert L.names(juliet)[0] == "act"
-        kill_workers(server)
+        server.kill_workers()
         L.set_list(other, "act", L.item(1, "deny", "jid", romeo.bare, "iq"))
         L.drain(juliet)
         L.goes(romeo, juliet)

@@ -5,7 +5,7 @@ Juliet is in one worker; Romeo's clients are in either: phone and laptop want co
 import pytest
 
 from harness import xml
-from test_offline import kill_workers, stored
+from test_offline import stored
 
 NS = "urn:xmpp:carbons:2"
 CHAT_STATE = "<composing xmlns='http://jabber.org/protocol/chatstates'/>"
@@ -330,7 +330,7 @@ def test_workers_die(carbons):
     for i in range(n):
         juliet.send(f"<message to='{romeo.tv.full}' type='chat' id='m{i}'><body>{i}</body></message>")
         if i in (20, 80):
-            kill_workers(carbons)
+            carbons.kill_workers()
     for i in range(n):
         romeo.tv.expect(f"<message id='m{i}'/>")
         for s in (romeo.phone, romeo.laptop):

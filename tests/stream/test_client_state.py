@@ -9,7 +9,6 @@ import pytest
 
 from harness import wait, xml
 from harness.roster import befriend, online
-from test_offline import kill_workers
 from test_sm import enable as sm_enable, resume
 
 NS = "urn:xmpp:csi:0"
@@ -357,11 +356,11 @@ def test_workers_die(server, slots):
     for i in range(40):
         juliet.send(event(romeo.full, f"n{i}"))
         if i == 20:
-            kill_workers(server, slots)
+            server.kill_workers(slots)
     settle()
     status(juliet, "s")
     settle()
-    kill_workers(server, slots)
+    server.kill_workers(slots)
     juliet.send(event(romeo.full, "n40"))
     settle()
     romeo.send(ACTIVE)

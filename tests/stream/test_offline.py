@@ -69,19 +69,6 @@ def messages(stream, n):
     return got
 
 
-def kill_workers(server, slots=(0, 1)):
-    """kill -9, and back when the successors serve"""
-    before = {p["slot"]: p for p in server.processes("worker")}
-    for slot in slots:
-        os.kill(before[slot]["pid"], signal.SIGKILL)
-
-    def replaced():
-        now = {p["slot"]: p for p in server.processes("worker")}
-        return all(now[s]["pid"] not in (0, before[s]["pid"]) for s in slots)
-    wait.until(replaced, "the workers to be replaced")
-    wait.until(lambda: server.ctl_status("status")[0] == 0, "the service to be ready")
-
-
 # What is kept, and how it comes back
 
 
@@ -517,7 +504,7 @@ def test_workers_die_while_messages_are_stored(offline, slots):
     t = threading.Thread(target=send)
     t.start()
     for _ in range(2):
-        kill_workers(offline, slots)
+        offline.kill_workers(slots)
     t.join()
     juliet.expect_nothing()
     for k, name in enumerate(names):
@@ -541,7 +528,7 @@ def test_workers_die_while_messages_are_delivered(offline, slots):
     got = []
     while len(got) < n:
         if len(got) in (1, 150, 250):
-            kill_workers(offline, slots)
+            offline.kill_workers(slots)
         el = r.next()
         if el.tag == "{jabber:client}message":
             got.append(el.get("id"))
@@ -609,7 +596,7 @@ def test_old_messages_are_deleted_in_portions(offline):
     assert begin("30", "2", "1")[0] == 0
     wait.until(lambda: status() == "Operation in progress, deleted 2 messages", "the first portion")
     assert begin("30", "2", "1")[0] != 0
-    kill_workers(offline)
+    offline.kill_workers()
     assert status() == "Operation in progress, deleted 2 messages"
     assert offline.ctl("abort_delete_old_messages", "example.net") == "Operation aborted"
     assert status() == "Operation was aborted after deleting 2 messages"

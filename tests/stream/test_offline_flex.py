@@ -2,7 +2,7 @@
 import pytest
 
 from harness import xml
-from test_offline import kill_workers, messages, stored, text
+from test_offline import messages, stored, text
 
 NS = "http://jabber.org/protocol/offline"
 INFO = f"<query xmlns='http://jabber.org/protocol/disco#info' node='{NS}'/>"
@@ -190,13 +190,13 @@ def test_workers_die(flex):
     got = []
     for n in range(300):
         if n in (0, 120):
-            kill_workers(flex)
+            flex.kill_workers()
         got.append(r.next().get("id"))
     assert got == [f"m{n}" for n in range(300)]
     r.expect(f"<iq type='result' id='{i}'/>")
     r.expect_nothing()
     i = r.next_id()
     r.send(f"<iq type='set' id='{i}'>{offline('<purge/>')}</iq>")
-    kill_workers(flex)
+    flex.kill_workers()
     r.expect(f"<iq type='result' id='{i}'/>")
     stored(flex, flex.account("romeo"), 0)

@@ -1,7 +1,5 @@
 """Groups whose members see each other, as ejabberd's mod_shared_roster has them"""
 import json
-import os
-import signal
 import sqlite3
 
 import pytest
@@ -452,12 +450,6 @@ def test_the_configuration_is_read_again(server):
         assert items(get(x)) == both(y.bare, "g")
 
 
-def kill_workers(server):
-    for p in server.processes("worker"):
-        os.kill(p["pid"], signal.SIGKILL)
-    server.wait_ready()
-
-
 def pushed(s, until):
     """The states of contacts that were pushed, until all are as they should be."""
     seen = {}
@@ -480,12 +472,12 @@ def test_workers_die(make_server, shared):
     group(server, "v")
     for s in clients:
         server.ctl("srg_user_add", s.user, NET, "v", NET)
-        kill_workers(server)
+        server.kill_workers()
     for s in clients:
         pushed(s, {o.bare: "both" for o in clients if o is not s})
         assert items(get_now(s)).keys() == {o.bare for o in clients if o is not s}
     server.ctl("srg_user_del", clients[0].user, NET, "v", NET)
-    kill_workers(server)
+    server.kill_workers()
     for s in clients[1:]:
         pushed(s, {clients[0].bare: "remove"})
     assert items(get_now(clients[0])) == {}

@@ -1,8 +1,6 @@
 """Stream management: XEP-0198, 1.6"""
 import os
-import re
 import signal
-import time
 
 import pytest
 
@@ -72,14 +70,6 @@ def say(a, b, *texts):
 
 def pids(server):
     return [p["pid"] for p in server.processes("worker")]
-
-
-def kill_workers(server):
-    before = pids(server)
-    for pid in before:
-        os.kill(pid, signal.SIGKILL)
-    wait.until(lambda: all(p and p not in before for p in pids(server))
-               and server.ctl_status("status")[0] == 0, "other workers", 60)
 
 
 def test_feature(server):
@@ -337,14 +327,14 @@ def test_workers_are_killed_while_the_session_waits(make_server, worker):
     assert body(next_stanza(juliet)) == "1"
     juliet.abort()
     wait.until(lambda: "waits for" in server.log(), "the session to wait")
-    kill_workers(server)
+    server.kill_workers()
     say(romeo, juliet, "2")
     romeo.ping()
-    kill_workers(server)
+    server.kill_workers()
     again, answer = resume(server, "juliet", previd, 0, worker=worker)
     assert answer.tag == f"{{{SM}}}resumed"
     assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
-    kill_workers(server)
+    server.kill_workers()
     say(romeo, juliet, "3")
     assert body(next_stanza(again)) == "3"
     assert ask_h(again) == 0
@@ -356,7 +346,7 @@ def test_tls_1_2_resumes_after_a_kill(make_server):
     romeo, juliet = server.pair("romeo", "juliet", until="online")
     previd = enable(juliet)
     enable(romeo)
-    kill_workers(server)
+    server.kill_workers()
     juliet.abort()
     wait.until(lambda: server.log().count("waits for") >= 2, "the sessions to wait")
     again, answer = resume(server, "juliet", previd, 0)

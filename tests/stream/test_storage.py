@@ -1,7 +1,6 @@
 """SQLite and PostgreSQL with ejabberd's schema; a database that is away"""
 import os
 import sqlite3
-import subprocess
 import threading
 
 import pytest

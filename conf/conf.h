@@ -185,6 +185,7 @@ struct conf_host {
     enum conf_password_format auth_password_format;
     enum conf_scram_hash auth_scram_hash;
     uint32_t auth_stored_password_types; /* bits; 0: what format and hash say */
+    bool wants_password_types; /* several, and the file says so */
     uint32_t auth_password_types_hidden_in_sasl1; /* bits */
     struct conf_strs disable_sasl_mechanisms;     /* in capitals */
     bool disable_sasl_scram_downgrade_protection;

@@ -80,6 +80,9 @@ take_password_types(
         host->auth_stored_password_types = CONF_STORE_SCRAM_SHA1 |
                                            CONF_STORE_SCRAM_SHA256 |
                                            CONF_STORE_SCRAM_SHA512;
+    else
+        host->wants_password_types = (host->auth_stored_password_types &
+                                      (host->auth_stored_password_types - 1)) != 0;
 }
 
 static void

@@ -95,6 +95,24 @@ path_inside(const struct proc *p, struct str path)
     return (struct str){ path.p + root.n, path.n - root.n };
 }
 
+/*
+ * ejabberd before 25.03 cannot bear the column users.type; it is added to a table of its
+ * kind only for a host whose configuration asks for what needs it.
+ */
+static bool
+wants_password_types(const struct conf *conf, const struct conf_sql *db)
+{
+    for (size_t i = 0; i < conf->n_hosts; i++) {
+        const struct conf_host *host = &conf->hosts[i];
+
+        for (size_t k = 0; host->wants_password_types && k < host->n_auth_methods; k++) {
+            if (conf_sql_eq(conf_host_auth_db(host, k), db))
+                return true;
+        }
+    }
+    return false;
+}
+
 /* The connection for these settings, opened if need be; NULL: no engine for them. */
 static struct place *
 place_get(struct sql_process *process, const struct conf_sql *conf)
@@ -115,6 +133,7 @@ place_get(struct sql_process *process, const struct conf_sql *conf)
     else
         snprintf(place->name, sizeof place->name, "%.*s", STR_ARG(conf->database));
     settings_of(conf, &settings);
+    settings.password_types = wants_password_types(process->p->conf, conf);
     settings.database = path_inside(process->p, settings.database);
     place->db = sql_db_open(process->p->loop, &settings, place->name);
     list_add(&process->places, &place->node);

@@ -149,6 +149,19 @@ table_is_usable(const struct sql_schema *s, const struct schema_step *step)
     return ok;
 }
 
+/*
+ * users.type is a step back for whoever wants to return to an older ejabberd: so it is
+ * taken only by those who need it.
+ */
+static bool
+step_is_unwanted(const struct sql_schema *s, const struct schema_step *step)
+{
+    return !s->settings->password_types && step->column &&
+           strcmp(step->table, "users") == 0 && strcmp(step->column, "type") == 0 &&
+           sql_layout_has(s->layout, step->table, NULL) &&
+           !sql_layout_has(s->layout, step->table, step->column);
+}
+
 /* Is this table or column missing? */
 static bool
 step_is_needed(const struct sql_schema *s, const struct schema_step *step)
@@ -276,7 +289,9 @@ module_script(struct sql_schema *s, size_t from, size_t to, struct buf *out)
     bool needed = false, usable = true;
 
     for (size_t i = from; i < to; i++) {
-        if (step_is_needed(s, &steps[i])) {
+        if (step_is_unwanted(s, &steps[i])) {
+            usable = false; /* the module's version stays what it is */
+        } else if (step_is_needed(s, &steps[i])) {
             if (s->settings->update_schema)
                 log_debug(NULL, "database %s: schema step %d: %s %s%s%s", s->name,
                         steps[i].number, steps[i].column ? "column" : "table",

@@ -35,6 +35,7 @@ struct sql_settings {
     uint64_t schema_timeout_ms;     /* update_sql_schema_timeout */
     bool multihost;                 /* tables have a column server_host */
     bool update_schema;             /* false: look at it and report only */
+    bool password_types;            /* users.type is added where it is missing */
     bool no_prepared_statements;    /* sql_prepared_statements: false */
 };
 

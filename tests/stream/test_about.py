@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from harness import xml
 
 VERSION, TIME, STATS = "jabber:iq:version", "urn:xmpp:time", "http://jabber.org/protocol/stats"
 

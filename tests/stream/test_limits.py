@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from harness import wait, xml
+from harness import wait
 
 LIMITS = "{urn:xmpp:stream-limits:0}limits"
 

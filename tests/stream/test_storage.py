@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from harness import sasl, wait
+from harness import wait
 from harness.stream import SaslFailure
 
 

@@ -250,6 +250,7 @@ older(struct base *b)
     char before[40];
 
     old_tables(b);
+    b->settings.password_types = true;
     created = base_raw(b, "SELECT created_at FROM users WHERE username = 'plain'");
     snprintf(before, sizeof before, "%.39s", created);
     open_ready(b);
@@ -271,6 +272,33 @@ older(struct base *b)
     assert_string_equal(a.rows, "2:x:y:z:1;3:p:q:r:2");
     base_ask(b, &a, SQL_USER_COUNT, "");
     assert_string_equal(a.rows, "2");
+}
+
+/* Nobody wants several forms of a password: an older ejabberd can go on with users. */
+static void
+older_users_kept(struct base *b)
+{
+    struct answer a;
+    char users[300];
+
+    old_tables(b);
+    snprintf(users, sizeof users, "%s", columns(b, "users"));
+    open_ready(b);
+    check_old_users(b);
+    assert_string_equal(columns(b, "users"), users);
+    assert_string_equal(version_of(b, "ejabberd_auth_sql"), "");
+    assert_string_not_equal(version_of(b, "mod_roster_sql"), "");
+    base_ask(b, &a, SQL_USER_CREATE, "titttiittti", "new", 3, "a2V5", "s", "salt", 1, 2,
+            "other", "s", "salt", 1);
+    assert_int_equal(a.status, SQL_OK);
+    base_ask(b, &a, SQL_USER_GET, "t", "new");
+    assert_string_equal(a.rows, "0:sha256:a2V5:s:salt:1");
+    sql_db_close(&b->db);
+    b->settings.password_types = true; /* later somebody does */
+    open_ready(b);
+    check_versions(b);
+    base_ask(b, &a, SQL_USER_GET, "t", "new");
+    assert_string_equal(a.rows, "0:sha256:a2V5:s:salt:1");
 }
 
 /* "1" if an index of the archive is there that ejabberd does not have. */
@@ -445,6 +473,7 @@ test_a_column_of_somebody_else_is_kept(void **state)
         struct answer a;
 
         base_make(&b, *state, pg ? SQL_ENGINE_PGSQL : SQL_ENGINE_SQLITE, false);
+        b.settings.password_types = true;
         old_tables(&b);
         base_raw(&b, "ALTER TABLE users ADD COLUMN shoe_size integer");
         base_raw(&b, "UPDATE users SET shoe_size = 44");
@@ -477,6 +506,7 @@ test_a_column_of_somebody_else_is_kept(void **state)
 EACH(test_an_empty_database, empty)
 EACH(test_what_must_be_unique_is, unique)
 EACH(test_older_tables, older)
+EACH(test_older_users_that_may_stay, older_users_kept)
 EACH(test_older_tables_that_must_not_change, older_untouched)
 EACH(test_an_index_is_tried_once, index_once)
 EACH(test_no_tables_and_none_may_be_made, missing)
@@ -492,6 +522,7 @@ main(void)
         cmocka_unit_test(test_an_empty_database),
         cmocka_unit_test(test_what_must_be_unique_is),
         cmocka_unit_test(test_older_tables),
+        cmocka_unit_test(test_older_users_that_may_stay),
         cmocka_unit_test(test_older_tables_that_must_not_change),
         cmocka_unit_test(test_an_index_is_tried_once),
         cmocka_unit_test(test_no_tables_and_none_may_be_made),

@@ -100,11 +100,14 @@ recover_begin(struct worker *w)
             w->live[i / LIVE_BLOCK][k].fd = -1;
     }
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-        const struct conn *c = &w->conns[i];
+        struct conn *c = &w->conns[i];
 
-        if (c->state != STREAM_FREE &&
-                (c->flags & (CONN_BOUND | CONN_SESSION_ENDED)) == CONN_BOUND)
-            sessions++;
+        if (c->state == STREAM_FREE ||
+                (c->flags & (CONN_BOUND | CONN_SESSION_ENDED)) != CONN_BOUND)
+            continue;
+        sessions++;
+        /* Jobs look for sessions before their sockets are here. */
+        live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
     }
     proc_count(w->proc, COUNTER_SESSIONS, sessions);
     recover_ask(w);

@@ -135,7 +135,9 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
-    unsigned slot = conn_id_slot(conn = follow(w, conn));
+    uint64_t now = follow(w, conn);
+    bool onward = now != conn;
+    unsigned slot = conn_id_slot(conn = now);
     struct buf to = { 0 }, from = { 0 };
     struct ipc_deliver m;
 
@@ -155,7 +157,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
         .kind = (uint8_t)s->kind,
         .type = s->type,
         .hops = s->hops,
-        .flags = s->flags,
+        .flags = (uint8_t)(s->flags | (onward ? STANZA_OLDER : 0)),
         .traits = s->traits,
         .sender = s->conn,
         .to = buf_str(&to),

@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/jobs.h"
+#include "worker/late.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -294,6 +295,7 @@ session_on_present(struct worker *w, struct conn *c, const struct ipc_route_pres
         return;
     SET(w, c->presence_done, m->serial);
     jobs_on_route(w, c);
+    late_on_route(w, c);
     if (!(c->flags & CONN_PRESENCE_NEW))
         return; /* only flags have changed */
     if (!a)

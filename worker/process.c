@@ -13,6 +13,7 @@
 #include "worker/home.h"
 #include "worker/in.h"
 #include "worker/jobs.h"
+#include "worker/late.h"
 #include "worker/listener.h"
 #include "worker/modules.h"
 #include "worker/out.h"
@@ -206,6 +207,20 @@ on_sm_item(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_sm_barrier(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    late_on_barrier(self(ctx), msg);
+}
+
+static void
+on_sm_pass(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)fd;
+    late_on_pass(self(ctx), msg);
+}
+
+static void
 on_sm_end(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)fd;
@@ -395,6 +410,8 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SM_SESSION] = on_sm_session,
     [IPC_SM_ITEM] = on_sm_item,
     [IPC_SM_END] = on_sm_end,
+    [IPC_SM_BARRIER] = on_sm_barrier,
+    [IPC_SM_PASS] = on_sm_pass,
     [IPC_SESSIONS_ENDED] = on_sessions_ended,
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,

@@ -19,7 +19,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 7, /* changes with the structures below */
+    SLOT_LAYOUT = 8, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -164,8 +164,11 @@ struct conn {
     struct sm *sm;   /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
     struct held_list *held; /* NULL: nothing is */
-    struct held_list *late; /* messages that wait for older ones: worker/late.c */
-    uint64_t late_us;       /* when the last of these came (wall clock); 0: none do */
+    struct held_list *late; /* stanzas that wait for older ones: worker/late.c */
+    uint64_t late_us;       /* when the last of these came (wall clock) */
+    uint64_t late_old;      /* the connection by way of which some may still come */
+    uint16_t late_passes;   /* workers that have not yet said that none do */
+    uint8_t late_why;       /* enum late_why */
 };
 
 /* A job (worker/job.h) between two of its steps. */

@@ -8,6 +8,9 @@
  * router sees a later claim of the same resource. A client that has gone again
  * meanwhile finds its session waiting in the new worker.
  *
+ * What others send straight to the new worker waits there until nothing comes by way of
+ * the old one any more (worker/late.c), so that the order is kept.
+ *
  * A session that is resumed in its own worker takes the same way, without the frames.
  */
 #include "worker/sm.h"
@@ -20,6 +23,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/jobs.h"
+#include "worker/late.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
@@ -279,6 +283,8 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
         SET(w, c->route_flags, c->route_flags | ROUTE_DETACHED);
     proc_count(w->proc, COUNTER_SESSIONS, 1);
     account_join(w, c);
+    if (conn_id_slot(m->old) != w->proc->slot)
+        late_moved(w, c, m->old);
     session_rebind(w, c);
     if (c->state == STREAM_SM_WAIT) {
         stream_enter(w, c, STREAM_OPEN);
@@ -418,7 +424,7 @@ sm_on_resume(struct worker *w, const struct ipc_sm_resume *m)
         return;
     }
     sm_acknowledge(w, c, m->h);
-    session_older_end(w, c);
+    late_end(w, c);
     session_release(w, c, NULL, NULL); /* it comes back as active (XEP-0352, 6.2) */
     give(w, from, m, c);
     SET(w, c->sm->moved_to, m->conn);

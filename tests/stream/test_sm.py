@@ -553,3 +553,39 @@ def test_kicked_while_waiting(server):
     wait.until(lambda: juliet.full not in server.ctl("connected_users"), "it to be gone")
     s, answer = resume(server, "juliet", previd, 0)
     assert answer.tag == f"{{{SM}}}failed"
+
+
+def test_order_is_kept_when_a_session_has_moved(make_server):
+    """A message may go by way of the old worker, and the next one straight to the new"""
+    server = make_server(config={"workers": 3, "modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    juliet = server.stream("juliet", worker=1).login(until="online")
+    previd = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    old = next(p["pid"] for p in server.processes("worker") if p["slot"] == 1)
+    [router] = [p["pid"] for p in server.processes("router")]
+    stopped = [router]
+    os.kill(router, signal.SIGSTOP)  # the route table still shows the old worker
+    try:
+        again, answer = resume(server, "juliet", previd, 0, worker=2)
+        assert answer.tag == f"{{{SM}}}resumed", xml.show(answer)
+        say(romeo, juliet, "by way of the old one")
+        assert body(next_stanza(again)) == "by way of the old one"
+        os.kill(old, signal.SIGSTOP)
+        stopped.append(old)
+        say(romeo, juliet, "1")
+        romeo.ping()
+        os.kill(router, signal.SIGCONT)
+        romeo.presence()
+        romeo.expect(f"<presence from='{romeo.full}'/>")  # the router is behind the new route
+        say(romeo, juliet, "2")
+        romeo.ping()
+        again.send("<iq type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>")
+        assert next_stanza(again).get("id") == "p"  # "2" waits for "1"
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
+    say(romeo, juliet, "3")
+    assert body(next_stanza(again)) == "3"

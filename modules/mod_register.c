@@ -63,7 +63,8 @@ configure(const struct conf_host *host, const struct conf_module *options)
     c->strength = bits_of(conf_module_text(options, "password_strength"));
     c->subject = text_of(greeting, "subject");
     c->body = text_of(greeting, "body");
-    c->closed = !names_us(conf_module_node(options, "allow_modules"));
+    c->closed = !names_us(conf_module_node(options, "allow_modules")) ||
+                conf_module_bool(options, "captcha_protected"); /* better than open */
     c->unencrypted = conf_module_bool(options, "allow_unencrypted");
     return c;
 }

@@ -30,6 +30,7 @@ HOSTS = {
     "example.net": None,
     "redirect.example": special(redirect_url="https://redirect.example/new"),
     "closed.example": special(allow_modules=["mod_register_web"], access_remove="none"),
+    "captcha.example": special(captcha_protected=True),
     "elsewhere.example": special(ip_access=[{"allow": {"ip": "192.0.2.0/24"}}]),
     "strong.example": special(password_strength=40),
     "plain.example": special(allow_unencrypted=True),
@@ -129,7 +130,7 @@ def test_the_feature(server):
     assert s.features.find(FEATURE) is None
     assert s.starttls().open().features.find(FEATURE) is not None
     assert newcomer(server, mode="direct").features.find(FEATURE) is not None
-    for host, offered in (("redirect.example", True), ("closed.example", False),
+    for host, offered in (("redirect.example", True), ("closed.example", False), ("captcha.example", False),
                           ("elsewhere.example", False)):
         assert (newcomer(server, host).features.find(FEATURE) is not None) == offered, host
     s = enter(server, server.account("juliet").user, "pw of juliet")
@@ -226,8 +227,9 @@ def test_hosts_with_rules(server):
     assert xml.matches(xml.pattern(f"<iq type='result'>{query('<instructions/>' + oob)}</iq>"),
                        answer), xml.show(answer)
     refused(s, fields(user), "not-allowed")
-    refused(newcomer(server, "closed.example"), query(), "not-allowed", "get")
-    refused(newcomer(server, "closed.example"), fields(user), "not-allowed")
+    for host in ("closed.example", "captcha.example"):
+        refused(newcomer(server, host), query(), "not-allowed", "get")
+        refused(newcomer(server, host), fields(user), "not-allowed")
     refused(newcomer(server, "elsewhere.example"), query(), "forbidden", "get")
     refused(newcomer(server, "elsewhere.example"), fields(user), "forbidden")
     s = newcomer(server, "strong.example")

@@ -1,13 +1,14 @@
 /*
  * core.c -- what the core itself does as jobs
  *
- * Delivery that the account's home has to decide, presence probes among it; what is
- * said of a session after its end; notifications for an account that is just being
- * read.
+ * Delivery that the account's home has to decide, presence probes among it, and
+ * notifications for an account that is just being read. Also worker/ended.c and
+ * worker/removal.c.
  */
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/ended.h"
 #include "worker/home.h"
 #include "worker/jobs.h"
 #include "worker/modules.h"
@@ -17,17 +18,11 @@
 #include "worker/session.h"
 
 enum {
-    STEP_INBOUND,
-    STEP_ENDED,
+    STEP_INBOUND = CORE_STEP_OTHERS,
     STEP_NOTIFY,
     STEP_REMOVE,
-    STEP_REFUSED = 6, /* behind those of worker/removal.h */
+    STEP_REFUSED,
     STEP_UNSEE
-};
-
-enum {
-    ENDED_FIRST_MS = 1,
-    ENDED_MOST_MS = 1000
 };
 
 /* A notification, in front of its data. */
@@ -67,13 +62,16 @@ core_to_home(struct worker *w, const struct stanza *s, struct str bare)
         .to = s->to,
         .stanza = s->bytes,
         .data = { (const char *)&in, sizeof in } };
+    bool came_back;
 
     if (in.hops >= DELIVER_FIRST)
         in.hops = 0;
+    /* It goes in front of what was sent when its session had gone: worker/ended.c. */
+    came_back = in.hops > 0 && s->kind == STANZA_MESSAGE;
     if (jobs_are_many(w))
         deliver_error(w, s, STANZA_ERROR_RESOURCE_CONSTRAINT, "too much is waiting");
     else
-        home_call(w, &call);
+        home_call_by(w, came_back ? HOME_AHEAD : HOME_LOADED, &call);
 }
 
 void
@@ -250,99 +248,6 @@ unsee(struct job *j, const struct sql_result *result)
     presence_answer_unsee(j->w, j->account, j->conn, &j->from);
 }
 
-/* --- Sessions that have ended --- */
-
-/*
- * What a job about the end of a session keeps: how long it waits next, the session's
- * own list, and who was subscribed at the end, packed as groups of contacts are. Who is
- * not any more when the job goes on was not told of this session, as it was gone.
- */
-struct last {
-    uint32_t wait_ms, known; /* known: the account was there to be asked */
-    uint32_t list_n;
-};
-
-void
-core_session_ended(
-        struct worker *w, struct conn *c, struct account *a, struct str presence)
-{
-    struct last last = { .wait_ms = ENDED_FIRST_MS, .known = a != NULL };
-    struct str list = STR_NULL;
-    struct job_start start = { .module = &core_module,
-        .host = conf_host_find(w->proc->conf, conn_domain(c)),
-        .step = STEP_ENDED,
-        .key = conn_bare(c),
-        .conn = conn_id(w, c),
-        .from = conn_jid(c),
-        .stanza = presence };
-    struct contact contact;
-    struct buf data = { 0 };
-    size_t at = 0;
-
-    if (!start.host || w->stopping)
-        return;
-    if (c->route_flags & ROUTE_OWN_LIST)
-        list = session_kept(c, SESSION_OWN_LIST);
-    last.list_n = (uint32_t)list.n;
-    buf_add(&data, &last, sizeof last);
-    buf_add_str(&data, list);
-    while (a && contacts_next(&a->contacts, &at, &contact)) {
-        if (contact.bits & CONTACT_MAY_SEE)
-            contact_group_add(&data, contact.jid);
-    }
-    start.data = buf_str(&data);
-    job_begin_loaded(w, &start);
-    buf_fini(&data);
-}
-
-/* Not yet: again after a while, which doubles. */
-static void
-wait_for_router(struct job *j, struct last last)
-{
-    struct buf data = { 0 };
-
-    job_sleep(j, STEP_ENDED, last.wait_ms);
-    last.wait_ms = last.wait_ms * 2 < ENDED_MOST_MS ? last.wait_ms * 2 : ENDED_MOST_MS;
-    buf_add(&data, &last, sizeof last);
-    buf_add(&data, j->data.p + sizeof last, j->data.n - sizeof last);
-    job_keep(j, buf_str(&data));
-    buf_fini(&data);
-}
-
-/*
- * Others hear of the end when the route table does not show the session any more: who
- * comes online before sees it there, and would not be told otherwise. If the resource
- * is somebody else's by now, and available, its presence has replaced the old one.
- */
-static void
-ended(struct job *j, const struct sql_result *result)
-{
-    struct speaker who = { .a = j->account };
-    struct str rest;
-    struct route_hit hit;
-    struct last last;
-    int r = deliver_find(
-            j->w, jid_bare_text(j->arena, &j->from), j->from.resource, &hit);
-
-    (void)result;
-    if (j->data.n < sizeof last)
-        return;
-    memcpy(&last, j->data.p, sizeof last);
-    rest.p = j->data.p + sizeof last;
-    rest.n = j->data.n - sizeof last;
-    if (last.list_n > rest.n)
-        return;
-    who.own_list = (struct str){ rest.p, last.list_n };
-    rest.p += last.list_n;
-    rest.n -= last.list_n;
-    if (last.known)
-        job_release(j); /* otherwise what comes behind must find it done */
-    if (r < 0 || (r > 0 && hit.conn == j->conn))
-        wait_for_router(j, last);
-    else if (r == 0 || !hit.available)
-        presence_say_ended(j->w, &who, &j->from, job_stanza(j), rest);
-}
-
 /* --- Notifications --- */
 
 void
@@ -432,7 +337,10 @@ notify(struct event *e, unsigned what, struct str data)
 
 static const job_fn steps[] = {
     [STEP_INBOUND] = inbound,
-    [STEP_ENDED] = ended,
+    [CORE_STEP_ENDED] = ended_say,
+    [CORE_STEP_HOLD] = ended_hold,
+    [CORE_STEP_HOLD_SENT] = ended_hold_sent,
+    [CORE_STEP_HOLD_PASSED] = ended_hold_passed,
     [STEP_NOTIFY] = notify_now,
     [STEP_REMOVE] = removal_begin,
     [CORE_STEP_REMOVAL_ASKED] = removal_asked,

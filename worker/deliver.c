@@ -128,6 +128,8 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
     if ((c->account_flags | c->route_flags) & (ROUTE_FILTER | ROUTE_OWN_LIST) &&
             is_filtered(w, c, s))
         return;
+    if (s->kind == STANZA_MESSAGE)
+        live_of(w, c)->flags |= LIVE_MESSAGES;
     if (!late_keep(w, c, s) && !is_held_back(w, c, s))
         out_add_stanza(w, c, s->bytes);
 }

@@ -22,7 +22,7 @@ host_of_bare(struct worker *w, struct str bare)
 
 static void
 begin_here(struct worker *w, const struct module *m, unsigned step, struct str bare,
-        bool at_session, const struct job_start *start)
+        enum home_way way, const struct job_start *start)
 {
     struct job_start s = *start;
 
@@ -31,17 +31,25 @@ begin_here(struct worker *w, const struct module *m, unsigned step, struct str b
     s.host = host_of_bare(w, bare);
     if (!s.host)
         return;
-    if (at_session) {
+    if (way != HOME_SESSION)
+        s.key = bare;
+    switch (way) {
+    case HOME_SESSION:
+    case HOME_QUEUED:
         job_begin(w, &s);
-        return;
+        break;
+    case HOME_AHEAD:
+        job_begin_ahead(w, &s);
+        break;
+    case HOME_LOADED:
+        job_begin_loaded(w, &s);
+        break;
     }
-    s.key = bare;
-    job_begin_loaded(w, &s);
 }
 
 static void
 call_worker(
-        struct worker *w, unsigned slot, bool at_session, const struct home_call *call)
+        struct worker *w, unsigned slot, enum home_way way, const struct home_call *call)
 {
     struct job_start start = { .conn = call->conn,
         .from = call->from,
@@ -51,7 +59,7 @@ call_worker(
     struct buf bytes = { 0 }, from = { 0 }, to = { 0 };
     struct ipc_home m = { .module = module_hash(call->module),
         .step = (uint16_t)call->step,
-        .at_session = at_session,
+        .way = (uint8_t)way,
         .conn = call->conn,
         .bare = call->bare,
         .data = call->data };
@@ -61,7 +69,7 @@ call_worker(
         start.stanza = buf_str(&bytes);
     }
     if (slot == w->proc->slot) {
-        begin_here(w, call->module, call->step, call->bare, at_session, &start);
+        begin_here(w, call->module, call->step, call->bare, way, &start);
     } else {
         jid_write(&from, &call->from);
         jid_write(&to, &call->to);
@@ -76,9 +84,15 @@ call_worker(
 }
 
 void
+home_call_by(struct worker *w, enum home_way way, const struct home_call *call)
+{
+    call_worker(w, account_home(w, call->bare), way, call);
+}
+
+void
 home_call(struct worker *w, const struct home_call *call)
 {
-    call_worker(w, account_home(w, call->bare), false, call);
+    home_call_by(w, HOME_LOADED, call);
 }
 
 void
@@ -87,7 +101,7 @@ session_call(struct worker *w, const struct home_call *call)
     unsigned slot = conn_id_slot(call->conn);
 
     if (slot < w->proc->n_workers)
-        call_worker(w, slot, true, call);
+        call_worker(w, slot, HOME_SESSION, call);
 }
 
 /*
@@ -100,7 +114,7 @@ is_refused(struct worker *w, const struct ipc_home *m, const struct job_start *s
     struct stanza s = { .conn = m->conn, .from = start->from, .to = start->to };
     enum iq_type type;
 
-    if (m->at_session || !m->stanza.n)
+    if (m->way == HOME_SESSION || !m->stanza.n)
         return false;
     s.el = stanza_parse(w, &w->scratch, m->stanza);
     if (!s.el)
@@ -133,7 +147,8 @@ home_on_frame(struct worker *w, const struct ipc_home *m)
             host ? host_module_by_hash(w, host, m->module) : NULL;
     struct job_start start = { .conn = m->conn, .stanza = m->stanza, .data = m->data };
 
-    if (!hm || m->step >= hm->module->n_steps) {
+    if (!hm || m->step >= hm->module->n_steps ||
+            m->way > HOME_QUEUED) {
         log_debug(NULL, "a request for the home of %.*s is for no module of it",
                 STR_ARG(m->bare));
         return;
@@ -142,7 +157,7 @@ home_on_frame(struct worker *w, const struct ipc_home *m)
     jid_parse(&w->scratch, m->to, &start.to);
     if (jobs_are_many(w) && is_refused(w, m, &start))
         return;
-    begin_here(w, hm->module, m->step, m->bare, m->at_session, &start);
+    begin_here(w, hm->module, m->step, m->bare, (enum home_way)m->way, &start);
 }
 
 /* --- From the home to all who hold the account --- */
@@ -249,6 +264,7 @@ notify_on_frame(struct worker *w, ipc_addr from, const struct ipc_notify *m)
     worker_begin(w, NULL);
     if (is_host(m->bare)) {
         host_notified(w, m);
+        notify_done(w, from, m->job, 0);
     } else if (!ready && (a || has_sessions_here(w, m->bare))) {
         core_notify_later(w, from, m);
     } else {

@@ -9,6 +9,15 @@
  * done, one after the other. These are the frames that lead there and back.
  */
 void home_on_frame(struct worker *w, const struct ipc_home *m);
+/* home_call() in other ways. */
+enum home_way {
+    HOME_LOADED,  /* behind what was asked before, when the account is loaded */
+    HOME_SESSION, /* not in the home, but where the session is: at once */
+    HOME_AHEAD,   /* in front of what waits there, when the account is loaded */
+    HOME_QUEUED   /* behind what was asked before; the account is not needed */
+};
+void home_call_by(struct worker *w, enum home_way way, const struct home_call *call);
+
 void notify_on_frame(struct worker *w, ipc_addr from, const struct ipc_notify *m);
 
 /*

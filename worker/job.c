@@ -839,12 +839,12 @@ job_route(struct job *j, unsigned step)
     list_add(&j->w->jobs->route, &s->live->waiting);
 }
 
-void
-job_notify(struct job *j, unsigned step, unsigned what, struct str data)
+static void
+tell_all(struct job *j, unsigned step, struct str whom, unsigned what, struct str data)
 {
     struct slot_job *s = job_goes_on(j, step, JOB_WAIT_TOLD);
-    uint32_t answer, n = notify_all(j->w, j->module, slot_job_text(s, TEXT_KEY), what,
-                             data, s->number, &answer);
+    uint32_t answer, n = notify_all(j->w, j->module, whom, what, data, s->number,
+                             &answer);
 
     SET(j->w, s->n_told, n);
     SET(j->w, s->answers, answer);
@@ -855,6 +855,19 @@ job_notify(struct job *j, unsigned step, unsigned what, struct str data)
     list_del(&s->live->waiting);
     list_add(&j->w->jobs->told, &s->live->waiting);
     wait_ms(j, s, TOLD_MOST_MS);
+}
+
+void
+job_notify(struct job *j, unsigned step, unsigned what, struct str data)
+{
+    tell_all(j, step, slot_job_text(slot_of(j), TEXT_KEY), what, data);
+}
+
+/* By the host's name, as nobody waits for an account then. */
+void
+job_barrier(struct job *j, unsigned step)
+{
+    tell_all(j, step, j->host->name, UINT32_MAX, STR_NULL);
 }
 
 void
@@ -975,6 +988,12 @@ void
 job_begin_loaded(struct worker *w, const struct job_start *start)
 {
     begin(w, start, SLOT_JOB_LOADED);
+}
+
+void
+job_begin_ahead(struct worker *w, const struct job_start *start)
+{
+    begin(w, start, SLOT_JOB_LOADED | SLOT_JOB_RELEASED);
 }
 
 void

@@ -94,6 +94,14 @@ void jobs_on_auth_reply(struct worker *w, const struct ipc_reply *m);
 
 /* As job_begin(), for steps that want the account of the key. */
 void job_begin_loaded(struct worker *w, const struct job_start *start);
+/* The same, in front of the others with the key: waits for none of them. */
+void job_begin_ahead(struct worker *w, const struct job_start *start);
+
+/*
+ * Goes on when every worker has handled what it had received before it hears of this,
+ * and what it has sent here before has come; after some seconds in any case.
+ */
+void job_barrier(struct job *j, unsigned step);
 
 /* A step without a job behind it yet: it becomes one when it waits for something. */
 void job_call_step(struct worker *w, const struct job_start *start, struct xml_el *el);

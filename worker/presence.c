@@ -10,6 +10,7 @@
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
+#include "worker/ended.h"
 #include "worker/jobs.h"
 #include "worker/late.h"
 #include "worker/modules.h"

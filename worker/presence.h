@@ -78,8 +78,5 @@ void presence_to_former(struct worker *w, const struct speaker *who,
 
 /* worker/core.c: presence_answer_unsee() in the contact's home. */
 void core_unsee(struct worker *w, struct conn *c, struct str contact);
-/* worker/core.c: presence_say_ended(), when it is time; a may be NULL. */
-void core_session_ended(
-        struct worker *w, struct conn *c, struct account *a, struct str presence);
 
 #endif

@@ -245,7 +245,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     l = live_of(w, c);
     before = *l; /* frames may have come before the socket */
     *l = (struct live){ .fd = fd,
-        .flags = LIVE_WRITABLE | LIVE_READABLE |
+        .flags = LIVE_WRITABLE | LIVE_READABLE | LIVE_MESSAGES |
                  (before.flags & (LIVE_DIRTY | LIVE_JOB_WAITS)),
         .last_rx_s = w->now_s,
         .fed = c->text_done,

@@ -1,6 +1,7 @@
 #ifndef WORKER_REMOVAL_H
 #define WORKER_REMOVAL_H
 
+#include "worker/ended.h"
 #include "worker/job.h"
 #include "worker/worker.h"
 
@@ -12,11 +13,7 @@ void removal_forgot(struct job *j, const struct sql_result *result);
 /* What each worker does when it is told. */
 void removal_told(struct worker *w, struct account *a, bool by_itself);
 
-/* worker/core.c: the numbers of these steps, and the way to tell all workers. */
-enum {
-    CORE_STEP_REMOVAL_ASKED = 4,
-    CORE_STEP_REMOVAL_FORGOT
-};
+/* worker/core.c: the way to tell all workers. */
 void core_account_removed(struct worker *w, struct str bare, bool by_itself);
 
 #endif

@@ -11,6 +11,7 @@
 #include "worker/conn.h"
 #include "worker/account.h"
 #include "worker/deliver.h"
+#include "worker/ended.h"
 #include "worker/forged.h"
 #include "worker/jobs.h"
 #include "worker/late.h"
@@ -360,6 +361,7 @@ session_end(struct worker *w, struct conn *c)
     if (e.host)
         hook_run(w, HOOK_SESSION_CLOSE, &e);
     presence_end(w, c);
+    ended_begin_hold(w, c);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_UNBIND, &unbind);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);
     log_info(conn_ctx(w, c), "session closed");

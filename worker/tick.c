@@ -102,6 +102,8 @@ on_tick(struct loop_timer *t)
         if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
             continue;
         l = live_of(w, c);
+        l->flags = (l->flags & ~(uint32_t)(LIVE_MESSAGES | LIVE_MESSAGES_BEFORE)) |
+                   (l->flags & LIVE_MESSAGES ? LIVE_MESSAGES_BEFORE : 0);
         late_tick(w, c);
         if (c->sm)
             sm_tick(w, c);

@@ -31,7 +31,8 @@ void
 undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
 {
     struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
-    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED };
+    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED,
+        .hops = 1 }; /* it has been delivered before */
     struct jid server = { .domain = conn_domain(c) };
     struct buf text = { 0 };
     int64_t at;

@@ -35,7 +35,9 @@ enum live_flag {
     LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
     LIVE_SLOW = 1 << 9,           /* let more wait than it may: to be cut */
     LIVE_HUP = 1 << 10,           /* the end is behind what can be read */
-    LIVE_JOB_WAITS = 1 << 11      /* a job goes on when it has taken its output */
+    LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
+    LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
+    LIVE_MESSAGES_BEFORE = 1 << 13 /* or the one before */
 };
 
 /* What can be recomputed about a connection, on the heap. */

@@ -678,3 +678,40 @@ def test_groupchat(choosy):
     juliet.send(text("there", net.bare, "groupchat"))
     juliet.expect(UNAVAILABLE.format("mthere"))
     choosy.wait_log("modules->mod_offline->use_mam_for_storage has no effect")
+
+
+def test_order_is_kept_when_a_session_ends(make_server):
+    """What was on its way to it comes back, and goes in front of what is sent next"""
+    server = make_server(config={"modules": {"mod_ping": {}, "mod_offline": {}}})
+    romeo = server.stream("romeo", worker=0).login(until="online")
+    names = [f"juliet-{i}" for i in range(6)]  # homes are in either worker
+    juliets = [server.stream(name, worker=1).login(until="online") for name in names]
+    for i, s in enumerate(juliets):
+        romeo.send(text(i, s.bare))
+        s.expect(f"<message id='m{i}'/>")
+    old = next(p["pid"] for p in server.processes("worker") if p["slot"] == 1)
+    [router] = [p["pid"] for p in server.processes("router")]
+    stopped = [router]
+    os.kill(router, signal.SIGSTOP)  # the route table goes on showing the sessions
+    try:
+        for s in juliets:
+            s.close()
+        os.kill(old, signal.SIGSTOP)
+        stopped.append(old)
+        for s in juliets:
+            romeo.send(text(1, s.bare))
+        romeo.ping()
+        os.kill(router, signal.SIGCONT)
+        romeo.presence()
+        romeo.expect(f"<presence from='{romeo.full}'/>")  # the router has heard of their ends
+        for s in juliets:
+            romeo.send(text(2, s.bare))
+        romeo.ping()
+    finally:
+        for pid in stopped:
+            os.kill(pid, signal.SIGCONT)
+    for name in names:
+        stored(server, server.account(name), 2)
+        s = server.stream(name).login()
+        s.presence()
+        assert messages(s, 2) == ["m1", "m2"], name

@@ -204,7 +204,7 @@ def test_live_messages_come_behind_stored_ones(offline):
         while not done.is_set():
             s.send(f"<message to='{romeo.bare}' type='chat' id='{s.user[0]}{i}'><body>live</body></message>")
             i += 1
-            time.sleep(0.001)
+            time.sleep(0.005)
         sent[s] = i
 
     senders = [threading.Thread(target=go_on, args=(s,)) for s in (juliet, tybalt)]

@@ -8,7 +8,7 @@
 #include "conf/conf.h"
 #include "conf/table.h"
 
-/* Text in which nothing is a request or an escape of roff. */
+/* Text in which nothing is a request or an escape of roff; a sentence has its line. */
 static void
 put(FILE *out, const char *text)
 {
@@ -17,6 +17,8 @@ put(FILE *out, const char *text)
             fputs("\\e", out);
         else if ((c == text || c[-1] == ' ') && (*c == '.' || *c == '\''))
             fprintf(out, "\\&%c", *c);
+        else if (*c == ' ' && c > text && c[-1] == '.')
+            fputc('\n', out);
         else
             fputc(*c, out);
 }

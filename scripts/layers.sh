@@ -4,7 +4,7 @@
 #
 # A file is held against the row of its own name if there is one, else of its folder.
 set -eu
-find base shm ipc conf proc xml xmpp sql auth router worker s2s modules master admin \
+find base shm ipc conf proc xml xmpp sql auth router worker modules master admin \
     -name '*.[ch]' -o -name '*.def' | sort | xargs awk -v table="$1" '
     BEGIN {
         while ((getline line < table) > 0) {

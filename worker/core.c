@@ -14,6 +14,7 @@
 #include "worker/out.h"
 #include "worker/presence.h"
 #include "worker/removal.h"
+#include "worker/saved.h"
 #include "worker/session.h"
 
 enum {
@@ -27,7 +28,8 @@ enum {
 
 enum {
     ENDED_FIRST_MS = 1,
-    ENDED_MOST_MS = 1000
+    ENDED_MOST_MS = 1000,
+    STOP_JOBS = 20 * 1000
 };
 
 /* A notification, in front of its data. */
@@ -279,7 +281,8 @@ core_session_ended(
     struct buf data = { 0 };
     size_t at = 0;
 
-    if (!start.host || w->stopping)
+    /* At a stop only those whose sessions are saved hear of it. */
+    if (!start.host || (w->stopping && (!saved_can(w) || jobs_waiting(w) > STOP_JOBS)))
         return;
     if (c->route_flags & ROUTE_OWN_LIST)
         list = session_kept(c, SESSION_OWN_LIST);

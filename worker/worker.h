@@ -18,6 +18,7 @@
  */
 
 struct jobs;
+struct saved;
 struct host_run;
 struct sql_client;
 struct tls;   /* worker/tls.h: OpenSSL's half of a connection */
@@ -131,7 +132,7 @@ struct worker {
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
-    bool accept_paused, blocked, stopping, finishing;
+    bool accept_paused, blocked, serving, stopping, finishing;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
     uint64_t stop_quiet_ms;   /* not before: something may still come back */
@@ -158,6 +159,8 @@ struct worker {
     size_t n_asked;
     uint64_t ask_number;
     uint32_t taking; /* index of the record that took a session in last (XEP-0198) */
+    struct saved *saved; /* worker/saved.c; NULL: nothing was */
+    bool saved_failed;   /* at a stop: what waits is given back */
     struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 

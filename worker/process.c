@@ -32,7 +32,7 @@ enum {
     STOP_MS = 1000,
     STOP_JOBS_MS = 3000,    /* for what is still to be stored */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
-    BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
+    BACKLOG_HIGH = 12 << 20, /* bytes waiting for other processes: all clients wait */
     PING_TIMEOUT_S = 32
 };
 
@@ -166,6 +166,7 @@ on_sessions_ended(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)msg, (void)fd;
     self(ctx)->n_ended++;
+    note_work(self(ctx));
 }
 
 static void
@@ -710,7 +711,7 @@ is_needed(const struct worker *w, size_t left)
     uint64_t now = loop_now_ms(w->loop);
 
     return now < w->stop_until_ms &&
-           (left > 0 || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
+           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */
@@ -718,12 +719,13 @@ static void
 on_stop_timer(struct loop_timer *t)
 {
     struct worker *w = container_of(t, struct worker, stop_timer);
+    bool is_late = loop_now_ms(w->loop) >= w->stop_close_ms;
     enum {
         AGAIN_MS = 20
     };
     size_t left;
 
-    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+    for (uint32_t i = 0; i < w->slot->conns_used && is_late; i++) {
         struct conn *c = &w->conns[i];
 
         if (c->state != STREAM_FREE && c->state != STREAM_CLOSED &&
@@ -735,7 +737,7 @@ on_stop_timer(struct loop_timer *t)
         note_work(w);
         to_other_workers(w, IPC_STOP_BUSY);
     }
-    if (is_needed(w, left)) {
+    if ((w->n_conns > 0 && !is_late) || is_needed(w, left)) {
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
@@ -760,9 +762,10 @@ worker_stop(struct proc *p)
     if (!w->recovering)
         sessions_stop(w);
     to_other_workers(w, IPC_SESSIONS_ENDED);
+    w->stop_close_ms = loop_now_ms(w->loop) + STOP_MS;
     w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
     w->stop_timer.fn = on_stop_timer;
-    loop_timer_set(w->loop, &w->stop_timer, w->n_conns ? STOP_MS : 0);
+    loop_timer_set(w->loop, &w->stop_timer, 0);
 }
 
 static void

@@ -89,6 +89,15 @@ trim(struct worker *w)
     mem_trim();
 }
 
+/* It is we who do not read: its silence is not its own. */
+static void
+excuse(const struct worker *w, struct live *l)
+{
+    l->last_rx_s = w->now_s;
+    if (l->ack_s)
+        l->ack_s++; /* once a second */
+}
+
 static void
 on_tick(struct loop_timer *t)
 {
@@ -102,6 +111,8 @@ on_tick(struct loop_timer *t)
         if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
             continue;
         l = live_of(w, c);
+        if (w->blocked || l->waits_for_peer)
+            excuse(w, l);
         late_tick(w, c);
         if (c->sm)
             sm_tick(w, c);

@@ -147,6 +147,17 @@ ipc_list_of(const struct buf *b)
     return l;
 }
 
+int
+ipc_list_check(struct str packed, struct ipc_list *ret)
+{
+    struct ipc_list l = { .packed = packed };
+    int r = list_count(packed, &l.n);
+
+    if (r == 0)
+        *ret = l;
+    return r;
+}
+
 static void
 put_bytes(struct buf *out, struct str s)
 {

@@ -89,6 +89,9 @@ struct ipc_list {
 void ipc_list_add(struct buf *b, struct str s);
 struct ipc_list ipc_list_of(const struct buf *b);
 
+/* From somewhere else than a frame: 0, or -EBADMSG when it is no list. */
+int ipc_list_check(struct str packed, struct ipc_list *ret);
+
 /*
  * Takes the next from *l: false at the end. The list was checked when it was unpacked.
  */

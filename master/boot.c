@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "master/blob.h"
 #include "master/certs.h"
+#include "master/saved.h"
 #include "router/route.h"
 
 static void
@@ -275,5 +276,7 @@ boot_send(struct child *c)
     send_peers(c);
     boot_send_conf(c);
     boot_send_listeners(c);
+    if (c->role == PROC_WORKER)
+        saved_send(c);
     post_send(c->master->post, c->addr, IPC_GO, &(struct ipc_nothing){ 0 });
 }

@@ -39,7 +39,7 @@ static const struct {
     enum proc_role role;
     uint64_t grace_ms;
 } stop_order[] = {
-    { PROC_WORKER, 10 * 1000 },
+    { PROC_WORKER, 30 * 1000 }, /* sessions are written to the disk */
     { PROC_ADMIN, 5 * 1000 },
     { PROC_AUTH, 5 * 1000 },
     { PROC_ROUTER, 5 * 1000 },

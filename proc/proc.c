@@ -284,6 +284,23 @@ on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_saved(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+    const struct ipc_saved *m = msg;
+
+    (void)from;
+    p->n_saved = m->n_old;
+    if (m->own) {
+        close_fd(&p->saved_fd);
+        p->saved_fd = take_fd(fd);
+        return;
+    }
+    p->saved_old = mem_realloc(p->saved_old, (p->n_saved_old + 1) * sizeof(int));
+    p->saved_old[p->n_saved_old++] = take_fd(fd);
+}
+
+static void
 on_go(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct proc *p = ctx;
@@ -421,6 +438,7 @@ static const ipc_handler_fn runtime_handlers[IPC_TYPES] = {
     [IPC_CONF] = on_conf,
     [IPC_CERTS] = on_certs,
     [IPC_LISTENER] = on_listener,
+    [IPC_SAVED] = on_saved,
     [IPC_GO] = on_go,
     [IPC_RELOAD] = on_reload,
     [IPC_ADOPT] = on_adopt,
@@ -569,6 +587,10 @@ proc_finish(struct proc *p)
     mailbox_reader_fini(&p->mailbox_reader);
     for (unsigned i = 0; i < p->n_listeners; i++)
         close_fd(&p->listener[i].fd);
+    for (unsigned i = 0; i < p->n_saved_old; i++)
+        close_fd(&p->saved_old[i]);
+    mem_free(&p->saved_old);
+    close_fd(&p->saved_fd);
     conf_free(&p->conf);
     conf_free(&p->conf_before);
     conf_free(&p->conf_next);
@@ -589,12 +611,14 @@ proc_main(int control_fd, const struct conf_loader *loader,
     int r;
 
     signal(SIGPIPE, SIG_IGN);
+    signal(SIGXFSZ, SIG_IGN); /* a limit is an error of write() like a full disk */
     signal(SIGINT, SIG_IGN); /* a terminal's ^C is the master's to handle */
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     p.loader = *loader;
     p.mailbox_io = (struct loop_io){ .fn = on_mailbox_io, .arg = &p, .fd = -1 };
     p.control_io = (struct loop_io){ .fn = on_control, .arg = &p, .fd = control_fd };
+    p.saved_fd = -1;
     p.turn = (struct loop_turn){ .fn = on_turn_end, .arg = &p };
     p.loop = loop_new();
     memcpy(handlers, runtime_handlers, sizeof handlers);

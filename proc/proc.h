@@ -73,6 +73,10 @@ struct proc {
     unsigned n_pages;
     struct proc_listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
+    int saved_fd;       /* worker: its file for sessions that wait; -1: there is none */
+    unsigned n_saved;   /* so many files of before there are, */
+    int *saved_old;     /* and worker 0 has these of them */
+    unsigned n_saved_old;
     char *certs; /* worker: PEM text */
     size_t certs_size;
 

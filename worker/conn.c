@@ -21,6 +21,7 @@
 #include "worker/held.h"
 #include "worker/jobs.h"
 #include "worker/recover.h"
+#include "worker/saved.h"
 #include "worker/session.h"
 #include "worker/sm.h"
 #include "worker/tls.h"
@@ -446,7 +447,7 @@ conn_close(struct worker *w, struct conn *c, const char *why)
     }
     log_debug(conn_ctx(w, c), "connection closed: %s", why);
     worker_begin(w, c);
-    if ((sm_can_wait(c) && !w->stopping) || sm_is_coming(c)) {
+    if ((sm_can_wait(c) && (!w->stopping || saved_can(w))) || sm_is_coming(c)) {
         sm_detach(w, c);
     } else {
         session_end(w, c);

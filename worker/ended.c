@@ -22,11 +22,13 @@
 #include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/presence.h"
+#include "worker/saved.h"
 #include "worker/session.h"
 
 enum {
     ENDED_FIRST_MS = 1,
     ENDED_MOST_MS = 1000,
+    STOP_JOBS = 20 * 1000,
     HOLD_MOST_MS = 2000 /* when the router does not answer */
 };
 
@@ -59,7 +61,8 @@ core_session_ended(
     struct buf data = { 0 };
     size_t at = 0;
 
-    if (!start.host || w->stopping)
+    /* At a stop only those whose sessions are saved hear of it. */
+    if (!start.host || (w->stopping && (!saved_can(w) || jobs_waiting(w) > STOP_JOBS)))
         return;
     if (c->route_flags & ROUTE_OWN_LIST)
         list = session_kept(c, SESSION_OWN_LIST);

@@ -20,6 +20,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/presence.h"
 #include "worker/proxy.h"
 #include "worker/shaper.h"
@@ -28,7 +29,8 @@
 enum {
     READ_SIZE = 16 * 1024,
     READ_LEAST = 2048,
-    TURN_BYTES = 128 * 1024
+    TURN_BYTES = 128 * 1024,
+    PEER_LOOK_MS = 10
 };
 
 static bool on_open(void *arg, const struct xml_header *header);
@@ -61,7 +63,8 @@ may_read(const struct worker *w, const struct conn *c)
     case STREAM_BIND:
         return !w->blocked && !w->stopping;
     case STREAM_OPEN:
-        return !w->blocked && !w->stopping && session_account(w, c);
+        return !w->blocked && !w->stopping && session_account(w, c) &&
+               !live_of(w, c)->waits_for_peer;
     case STREAM_CLOSING:
         return true;
     case STREAM_IQ_WAIT:
@@ -185,6 +188,20 @@ on_open(void *arg, const struct xml_header *header)
     return goes_on(w, c);
 }
 
+/* What this client causes is for a process that is behind: it is not read until then. */
+static void
+wait_for_peer(struct worker *w, struct conn *c)
+{
+    struct live *l = live_of(w, c);
+
+    if (c->state != STREAM_OPEN || l->flags & (LIVE_DEAD | LIVE_PAUSED))
+        return;
+    proc_count(w->proc, COUNTER_HELD_UP, 1);
+    l->waits_for_peer = true;
+    l->slow_peer = w->slow_peer;
+    shaper_pause(w, c, PEER_LOOK_MS);
+}
+
 static bool
 on_stanza(void *arg, struct xml_el *el, size_t end)
 {
@@ -192,10 +209,13 @@ on_stanza(void *arg, struct xml_el *el, size_t end)
     struct conn *c = feeding.c;
 
     (void)arg;
+    w->to_slow = false;
     worker_begin(w, c);
     SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
     c2s_on_element(w, c, el);
     worker_commit(w);
+    if (w->to_slow)
+        wait_for_peer(w, c);
     return goes_on(w, c);
 }
 
@@ -535,6 +555,12 @@ in_resume_paused(struct worker *w)
             w->paused[kept++] = w->paused[i];
             continue;
         }
+        if (l->waits_for_peer && outbox_is_slow(w, l->slow_peer)) {
+            l->resume_ms = now + PEER_LOOK_MS;
+            w->paused[kept++] = w->paused[i];
+            continue;
+        }
+        l->waits_for_peer = false;
         l->flags &= ~(unsigned)LIVE_PAUSED;
         go_on(w, c);
     }

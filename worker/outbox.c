@@ -12,8 +12,16 @@
 #include "worker/conn.h"
 
 enum {
-    COMPACT_AT = 1 << 20
+    COMPACT_AT = 1 << 20,
+    SLOW_HIGH = 1 << 20, /* bytes that wait for one process: who causes more waits, */
+    SLOW_LOW = 256 << 10 /* until so few do */
 };
+
+bool
+outbox_is_slow(const struct worker *w, ipc_addr to)
+{
+    return post_backlog_of(w->proc->post, to) > SLOW_LOW;
+}
 
 static uint32_t
 entry_size(const struct outbox_entry *e)
@@ -73,6 +81,10 @@ outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg)
     box_add(w, &e);
     post_send_packed(w->proc->post, to, type, buf_str(&w->frame), e.number);
     w->outbox_unsent += e.len;
+    if (post_backlog_of(w->proc->post, to) > SLOW_HIGH) {
+        w->to_slow = true;
+        w->slow_peer = to;
+    }
     worker_commit(w);
 }
 

@@ -25,4 +25,11 @@ bool outbox_trim(struct worker *w);
 /* A successor: sends again what its predecessor may not have sent. How many frames. */
 unsigned outbox_resume(struct worker *w);
 
+/*
+ * Does much wait for that process? A client whose stanza led to a frame for it (worker.
+ * to_slow, slow_peer) is not read until it does not: so those who cause work for a slow
+ * process wait, and others go on.
+ */
+bool outbox_is_slow(const struct worker *w, ipc_addr to);
+
 #endif

@@ -19,6 +19,7 @@
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/recover.h"
+#include "worker/saved.h"
 #include "worker/presence.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
@@ -31,7 +32,7 @@ enum {
     STOP_MS = 1000,
     STOP_JOBS_MS = 3000,    /* for what is still to be stored */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
-    BACKLOG_HIGH = 4 << 20, /* bytes waiting for other processes: clients must wait */
+    BACKLOG_HIGH = 12 << 20, /* bytes waiting for other processes: all clients wait */
     PING_TIMEOUT_S = 32
 };
 
@@ -165,6 +166,21 @@ on_sessions_ended(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)msg, (void)fd;
     self(ctx)->n_ended++;
+    note_work(self(ctx));
+}
+
+static void
+on_stop_busy(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    note_work(self(ctx));
+}
+
+static void
+on_sessions_back(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    saved_on_back(self(ctx));
 }
 
 static void
@@ -179,6 +195,7 @@ static void
 on_fanout(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     (void)from, (void)fd;
+    note_work(self(ctx));
     fanout_on_frame(self(ctx), msg);
 }
 
@@ -279,9 +296,12 @@ on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
     recover_conn(self(ctx), m->conn, take_fd(fd));
 }
 
-static void
-serve(struct worker *w)
+void
+process_serve(struct worker *w)
 {
+    if (w->serving || w->stopping || w->recovering)
+        return;
+    w->serving = true;
     for (unsigned i = 0; i < w->proc->n_listeners; i++) {
         int r = listener_open(w, i);
 
@@ -307,14 +327,58 @@ on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+to_other_workers(struct worker *w, enum ipc_type type)
+{
+    for (unsigned i = 0; i < w->proc->n_workers; i++) {
+        if (i != w->proc->slot)
+            outbox_send(w, ipc_addr_of(PROC_WORKER, i), type,
+                    &(struct ipc_nothing){ 0 });
+    }
+}
+
+/*
+ * The service stops. Sessions that can be resumed lose their connections, and are saved;
+ * all others end. What of it cannot be saved is to be given back before others are told
+ * that our sessions have ended.
+ */
+static void
+sessions_stop(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+        bool waits = c->state == STREAM_DETACHED || c->state == STREAM_MOVED ||
+                     sm_is_coming(c);
+
+        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED ||
+                (waits && saved_can(w)))
+            continue;
+        worker_begin(w, c);
+        if (sm_can_wait(c) && saved_can(w))
+            sm_say_handled(w, c);
+        else
+            stream_fail(w, c, STREAM_ERROR_SYSTEM_SHUTDOWN, NULL);
+        worker_commit(w);
+    }
+    out_flush_all(w);
+    if (!saved_can(w))
+        return;
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        if (sm_can_wait(&w->conns[i]))
+            conn_close(w, &w->conns[i], "the service stops");
+    }
+    saved_write(w);
+}
+
+static void
 recovered(struct worker *w)
 {
     w->kept_all = false;
     recover_end(w);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
-    if (!w->stopping)
-        serve(w);
+    if (w->stopping)
+        sessions_stop(w);
+    process_serve(w);
 }
 
 static void
@@ -334,7 +398,7 @@ on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
     struct worker *w = self(ctx);
 
     (void)from, (void)msg, (void)fd;
-    if (!w->recovering)
+    if (w->serving)
         listener_open(w, w->proc->n_listeners - 1);
 }
 
@@ -413,6 +477,8 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SM_BARRIER] = on_sm_barrier,
     [IPC_SM_PASS] = on_sm_pass,
     [IPC_SESSIONS_ENDED] = on_sessions_ended,
+    [IPC_STOP_BUSY] = on_stop_busy,
+    [IPC_SESSIONS_BACK] = on_sessions_back,
     [IPC_HOME] = on_home,
     [IPC_NOTIFY] = on_notify,
     [IPC_ACCOUNT_REPLY] = on_account_reply,
@@ -459,6 +525,7 @@ on_turn_end(void *arg)
     arena_reset(&w->scratch);
     post_flush(w->proc->post);
     outbox_settle(w);
+    saved_turn_end(w);
     if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
         w->blocked = true;
         log_warning(NULL, "other processes are slow: reading from clients pauses");
@@ -598,8 +665,8 @@ worker_start(struct proc *p)
     if (w->recovering)
         recover_begin(w); /* before jobs ask for accounts, which take their sessions */
     jobs_resume(w);
-    if (!w->recovering)
-        serve(w); /* otherwise on_kept_all does */
+    if (!saved_begin(w) && !w->recovering)
+        process_serve(w); /* otherwise on_kept_all does, or saved.c */
     inbox_resume(w);
     return 0;
 }
@@ -644,7 +711,7 @@ is_needed(const struct worker *w, size_t left)
     uint64_t now = loop_now_ms(w->loop);
 
     return now < w->stop_until_ms &&
-           (left > 0 || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
+           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */
@@ -652,12 +719,13 @@ static void
 on_stop_timer(struct loop_timer *t)
 {
     struct worker *w = container_of(t, struct worker, stop_timer);
+    bool is_late = loop_now_ms(w->loop) >= w->stop_close_ms;
     enum {
         AGAIN_MS = 20
     };
     size_t left;
 
-    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+    for (uint32_t i = 0; i < w->slot->conns_used && is_late; i++) {
         struct conn *c = &w->conns[i];
 
         if (c->state != STREAM_FREE && c->state != STREAM_CLOSED &&
@@ -665,14 +733,22 @@ on_stop_timer(struct loop_timer *t)
             conn_close(w, c, "the service stops");
     }
     left = jobs_under_way(w, STOP_JOBS_MS);
-    if (left > 0)
+    if (left > 0) {
         note_work(w);
-    if (is_needed(w, left)) {
+        to_other_workers(w, IPC_STOP_BUSY);
+    }
+    if ((w->n_conns > 0 && !is_late) || is_needed(w, left)) {
+        loop_timer_set(w->loop, t, AGAIN_MS);
+        return;
+    }
+    if (saved_can(w) && saved_write(w) > 0) { /* they are to be stored elsewhere */
+        w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
     if (left > 0)
         log_error(NULL, "%zu pieces of work could not be finished", left);
+    saved_end(w, left == 0);
     proc_stopped(w->proc, 0);
 }
 
@@ -683,24 +759,13 @@ worker_stop(struct proc *p)
 
     w->stopping = true;
     listener_close_all(w);
-    for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
-        struct conn *c = &w->conns[i];
-
-        if (c->state == STREAM_FREE || c->state == STREAM_CLOSED)
-            continue;
-        worker_begin(w, c);
-        stream_fail(w, c, STREAM_ERROR_SYSTEM_SHUTDOWN, NULL);
-        worker_commit(w);
-    }
-    out_flush_all(w);
-    for (unsigned i = 0; i < w->proc->n_workers; i++) {
-        if (i != w->proc->slot)
-            outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_SESSIONS_ENDED,
-                    &(struct ipc_nothing){ 0 });
-    }
+    if (!w->recovering)
+        sessions_stop(w);
+    to_other_workers(w, IPC_SESSIONS_ENDED);
+    w->stop_close_ms = loop_now_ms(w->loop) + STOP_MS;
     w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
     w->stop_timer.fn = on_stop_timer;
-    loop_timer_set(w->loop, &w->stop_timer, w->n_conns ? STOP_MS : 0);
+    loop_timer_set(w->loop, &w->stop_timer, 0);
 }
 
 static void
@@ -711,6 +776,7 @@ worker_finish(struct proc *p)
     if (!w)
         return;
     list_del(&w->turn.node);
+    saved_free(w);
     conn_reap(w);
     tls_contexts_free(w);
     xml_pool_free(&w->pool);

@@ -6,4 +6,9 @@
 /* The worker process: client connections, sessions, delivery. */
 extern const struct proc_role_ops worker_ops;
 
+struct worker;
+
+/* Begins to accept clients; not twice, and not when the process stops. */
+void process_serve(struct worker *w);
+
 #endif

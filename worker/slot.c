@@ -116,6 +116,7 @@ slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **r
      * Higher than any number that an emptied slot has used: receivers remember those.
      */
     slot->outbox.number = clock_us();
+    slot->saved_taken = 0;
     slot->transaction_conn = 0;
     slot->poison_conn = slot->poison_frame = slot->poison_job = (struct poison){ 0 };
     slot->started_ms = clock_ms();

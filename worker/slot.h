@@ -19,7 +19,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 8, /* changes with the structures below */
+    SLOT_LAYOUT = 9, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -104,6 +104,9 @@ struct sm {
     uint32_t max_s;       /* may wait so long for its client; 0: cannot be resumed */
     uint64_t until_us;    /* detached: until then; moved: forwards until then */
     uint64_t moved_to;    /* another connection, perhaps of another worker */
+    uint64_t saved_at;    /* at a stop: its byte in the file; 0: it is not there, */
+    uint32_t saved_out;   /* with everything up to here (worker/saved.h) */
+    uint8_t saved;        /* was taken in from a file, which still has it */
     char token[SM_TOKEN]; /* what the client must know to resume it */
 };
 
@@ -242,6 +245,7 @@ struct slot {
     struct slot_job *job_first, *job_last; /* in the order in which they began */
     uint64_t job_number;
     uint64_t stamp_us;    /* the last of worker_stamp_us() */
+    uint8_t saved_taken;  /* all saved sessions were taken in (worker/saved.c) */
     uint64_t job_running; /* its number, while a step of it runs */
     struct poison poison_job;
     uint8_t page_class[SLOT_PAGES_MAX];

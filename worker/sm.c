@@ -20,6 +20,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/saved.h"
 #include "worker/session.h"
 #include "worker/undelivered.h"
 
@@ -208,9 +209,18 @@ h_of(const struct xml_el *el, uint32_t *ret)
 }
 
 void
-sm_on_element(struct worker *w, struct conn *c, struct xml_el *el)
+sm_say_handled(struct worker *w, struct conn *c)
 {
     struct buf *out = &w->text;
+
+    buf_reset(out, SIZE_MAX);
+    buf_addf(out, "<a xmlns='" NS_SM "' h='%u'/>", c->sm->in);
+    out_add(w, c, buf_str(out));
+}
+
+void
+sm_on_element(struct worker *w, struct conn *c, struct xml_el *el)
+{
     uint32_t h;
 
     if (str_eq(el->name, STR("enable"))) {
@@ -218,9 +228,7 @@ sm_on_element(struct worker *w, struct conn *c, struct xml_el *el)
     } else if (!c->sm || str_eq(el->name, STR("resume"))) {
         sm_failed(w, c, STANZA_ERROR_UNEXPECTED_REQUEST, NULL);
     } else if (str_eq(el->name, STR("r"))) {
-        buf_reset(out, SIZE_MAX);
-        buf_addf(out, "<a xmlns='" NS_SM "' h='%u'/>", c->sm->in);
-        out_add(w, c, buf_str(out));
+        sm_say_handled(w, c);
     } else if (str_eq(el->name, STR("a"))) {
         if (h_of(el, &h))
             acknowledged(w, c, h);
@@ -370,6 +378,7 @@ sm_give_back(struct worker *w, struct conn *c)
 
     if (!sm || c->state == STREAM_MOVED)
         return;
+    saved_settle(w, c, true);
     while (sm->first) {
         undelivered(
                 w, c, (struct str){ sm->first->bytes, sm->first->n }, sm->first->at_us);

@@ -27,6 +27,9 @@ bool sm_on_element_unbound(struct worker *w, struct conn *c, struct xml_el *el);
 void sm_count_in(struct worker *w, struct conn *c);
 void sm_note_out(struct worker *w, struct conn *c, struct str bytes);
 
+/* Unasked: what of the client's is safe. */
+void sm_say_handled(struct worker *w, struct conn *c);
+
 /* At the turn's end: asks for an acknowledgement if it is time. */
 void sm_ask(struct worker *w, struct conn *c);
 
@@ -70,6 +73,11 @@ void sm_acknowledge(struct worker *w, struct conn *c, uint32_t h);
 
 /* worker/sm_move.c: a session goes to the connection that its client has now. */
 void sm_resume(struct worker *w, struct conn *c, struct str previd, uint32_t h);
+/* As the frame says it, without the queue; directed is empty, and the caller's. */
+void sm_describe(
+        const struct conn *c, struct buf *directed, struct ipc_sm_session *ret);
+/* The one that is taking a session in from that connection; NULL: none is. */
+struct conn *sm_coming(struct worker *w, uint64_t conn, uint64_t old);
 void sm_on_resume(struct worker *w, const struct ipc_sm_resume *m);
 void sm_on_session(struct worker *w, const struct ipc_sm_session *m);
 void sm_on_item(struct worker *w, const struct ipc_sm_item *m);

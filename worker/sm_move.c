@@ -27,6 +27,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/saved.h"
 #include "worker/session.h"
 
 enum {
@@ -225,9 +226,8 @@ takes(const struct conn *c, uint64_t old)
     return c->state == STREAM_DETACHED && sm_is_coming(c) && c->sm->moved_to == old;
 }
 
-/* The one that is taking a session in from that connection. */
-static struct conn *
-taking(struct worker *w, uint64_t conn, uint64_t old)
+struct conn *
+sm_coming(struct worker *w, uint64_t conn, uint64_t old)
 {
     struct conn *c = conn_find(w, conn);
 
@@ -247,7 +247,7 @@ taking(struct worker *w, uint64_t conn, uint64_t old)
 void
 sm_on_item(struct worker *w, const struct ipc_sm_item *m)
 {
-    struct conn *c = taking(w, m->conn, m->old);
+    struct conn *c = sm_coming(w, m->conn, m->old);
 
     if (!c)
         return;
@@ -272,7 +272,7 @@ replay(struct worker *w, struct conn *c)
 void
 sm_on_end(struct worker *w, const struct ipc_sm_end *m)
 {
-    struct conn *c = taking(w, m->conn, m->old);
+    struct conn *c = sm_coming(w, m->conn, m->old);
     struct event e = { .w = w, .c = c };
 
     if (!c)
@@ -299,7 +299,7 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
     e.account = session_account(w, c);
     if (e.host)
         hook_run(w, HOOK_SESSION_MOVED, &e);
-    if (c->state == STREAM_DETACHED && w->stopping)
+    if (c->state == STREAM_DETACHED && w->stopping && !saved_can(w))
         conn_forget(w, c);
 }
 
@@ -321,16 +321,10 @@ refuse(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m,
         outbox_send(w, to, IPC_SM_SESSION, &reply);
 }
 
-/* Everything, as frames; to ourselves: as calls. */
-static void
-give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *c)
+void
+sm_describe(const struct conn *c, struct buf *directed, struct ipc_sm_session *ret)
 {
-    bool here = to == w->proc->addr;
-    struct buf directed = { 0 };
-    struct ipc_sm_end end = { .conn = m->conn, .old = m->old };
-    struct ipc_sm_session s = { .conn = m->conn,
-        .old = m->old,
-        .found = 1,
+    *ret = (struct ipc_sm_session){ .found = 1,
         .in = c->sm->in,
         .acked = c->sm->acked,
         .max_s = c->sm->max_s,
@@ -346,10 +340,23 @@ give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *
         .kept_0 = session_kept(c, 0),
         .kept_1 = session_kept(c, 1),
         .token = { c->sm->token, SM_TOKEN } };
-
     for (const struct directed *d = c->directed; d; d = d->next)
-        ipc_list_add(&directed, (struct str){ d->jid, d->n });
-    s.directed = ipc_list_of(&directed);
+        ipc_list_add(directed, (struct str){ d->jid, d->n });
+    ret->directed = ipc_list_of(directed);
+}
+
+/* Everything, as frames; to ourselves: as calls. */
+static void
+give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *c)
+{
+    bool here = to == w->proc->addr;
+    struct buf directed = { 0 };
+    struct ipc_sm_end end = { .conn = m->conn, .old = m->old };
+    struct ipc_sm_session s;
+
+    sm_describe(c, &directed, &s);
+    s.conn = m->conn;
+    s.old = m->old;
     if (here)
         sm_on_session(w, &s);
     else
@@ -389,6 +396,7 @@ moved(struct worker *w, struct conn *c)
     jobs_on_route(w, c);
     if (live_of(w, c)->flags & LIVE_JOB_WAITS)
         jobs_on_output(w, c);
+    saved_settle(w, c, false);
     sm_drop_all(w, c);
     account_leave(w, c);
     proc_uncount(w->proc, COUNTER_SESSIONS, 1);

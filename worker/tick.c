@@ -89,6 +89,15 @@ trim(struct worker *w)
     mem_trim();
 }
 
+/* It is we who do not read: its silence is not its own. */
+static void
+excuse(const struct worker *w, struct live *l)
+{
+    l->last_rx_s = w->now_s;
+    if (l->ack_s)
+        l->ack_s++; /* once a second */
+}
+
 static void
 on_tick(struct loop_timer *t)
 {
@@ -104,6 +113,8 @@ on_tick(struct loop_timer *t)
         l = live_of(w, c);
         l->flags = (l->flags & ~(uint32_t)(LIVE_MESSAGES | LIVE_MESSAGES_BEFORE)) |
                    (l->flags & LIVE_MESSAGES ? LIVE_MESSAGES_BEFORE : 0);
+        if (w->blocked || l->waits_for_peer)
+            excuse(w, l);
         late_tick(w, c);
         if (c->sm)
             sm_tick(w, c);

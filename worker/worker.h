@@ -18,6 +18,7 @@
  */
 
 struct jobs;
+struct saved;
 struct host_run;
 struct sql_client;
 struct tls;   /* worker/tls.h: OpenSSL's half of a connection */
@@ -66,6 +67,8 @@ struct live {
     int64_t shaper_tokens;
     const struct conf_shaper *shaper;
     uint32_t next_dirty; /* index + 1; 0: end */
+    ipc_addr slow_peer;  /* paused: what it causes is for this one, which is slow; */
+    bool waits_for_peer; /* set when that is so */
     uint8_t caps_state;  /* enum session_caps */
     struct client_caps *caps;
 };
@@ -113,6 +116,8 @@ struct worker {
     uint64_t outbox_noted; /* the transaction that has changed the outbox last */
     size_t outbox_unsent;  /* bytes of frames given to the post since its last flush */
     bool outbox_full_told;
+    bool to_slow; /* a frame was for a slow process since this was cleared, */
+    ipc_addr slow_peer; /* for this one */
     uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
@@ -133,8 +138,9 @@ struct worker {
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
-    bool accept_paused, blocked, stopping, finishing;
+    bool accept_paused, blocked, serving, stopping, finishing;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
+    uint64_t stop_close_ms;   /* when clients that have not closed are cut */
     uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
     uint64_t stop_quiet_ms;   /* not before: something may still come back */
     unsigned n_ended;         /* other workers whose sessions have ended */
@@ -160,6 +166,8 @@ struct worker {
     size_t n_asked;
     uint64_t ask_number;
     uint32_t taking; /* index of the record that took a session in last (XEP-0198) */
+    struct saved *saved; /* worker/saved.c; NULL: nothing was */
+    bool saved_failed;   /* at a stop: what waits is given back */
     struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 

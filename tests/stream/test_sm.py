@@ -5,8 +5,8 @@ import signal
 import pytest
 
 from harness import wait, xml
+from harness.sm import SM, ask_h, body, enable, next_nonza, next_stanza, resume, say
 
-SM = "urn:xmpp:sm:3"
 MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}}
 
 
@@ -20,52 +20,6 @@ def server(sm_server):
     sm_server.new_test()
     yield sm_server
     sm_server.new_test()
-
-
-def enable(stream, attributes="resume='true'"):
-    """The id of the session."""
-    stream.send(f"<enable xmlns='{SM}' {attributes}/>")
-    enabled = next_nonza(stream, "enabled")
-    return enabled.get("id")
-
-
-def next_nonza(stream, name, skip=("r",)):
-    while True:
-        el = stream.next()
-        local = el.tag.rpartition("}")[2]
-        if local in skip:
-            continue
-        assert local == name, xml.show(el)
-        return el
-
-
-def next_stanza(stream):
-    """The next one that is not a request for an acknowledgement."""
-    while True:
-        el = stream.next()
-        if el.tag != f"{{{SM}}}r":
-            return el
-
-
-def body(el):
-    return el.find("{jabber:client}body").text
-
-
-def ask_h(stream):
-    stream.send(f"<r xmlns='{SM}'/>")
-    return int(next_nonza(stream, "a").get("h"))
-
-
-def resume(server, name, previd, h, worker=None, host=None):
-    """A new connection that asks for the session, and the answer."""
-    s = server.stream(name, worker=worker).login(until="features")
-    s.send(f"<resume xmlns='{SM}' previd='{previd}' h='{h}'/>")
-    return s, s.next()
-
-
-def say(a, b, *texts):
-    for text in texts:
-        a.send(f"<message to='{b.full}' type='chat'><body>{text}</body></message>")
 
 
 def pids(server):
@@ -485,12 +439,12 @@ def test_work_that_waits_for_the_router_ends_with_the_session(make_server):
 
 
 def test_a_stop_keeps_what_was_not_acknowledged(make_server):
-    """DESIGN: it goes to disk, also when its account is at home in another worker"""
+    """A session that cannot be resumed leaves it to offline storage, also in another worker"""
     server = make_server(config={"modules": {**MODULES, "mod_offline": {}}})
     romeo = server.stream("romeo", worker=1).login()
     others = [server.stream(f"user{i}", worker=1).login() for i in range(6)]
     for i, s in enumerate(others):
-        enable(s)
+        enable(s, "")
         romeo.send(f"<message to='{s.full}' type='chat'><body>{i}</body></message>")
         assert body(next_stanza(s)) == str(i)
     server.stop()

@@ -1,0 +1,323 @@
+"""Sessions that wait for their clients outlive the whole service: XEP-0198, 5; DESIGN, 6"""
+import os
+import shutil
+import time
+
+import pytest
+
+from harness import wait, xml
+from harness.disk import SmallDisk
+from harness.sm import SM, body, enable, next_stanza, resume, say
+
+MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}, "mod_offline": {}}
+DELAY = "{urn:xmpp:delay}delay"
+
+
+def saved(server):
+    """The files with something in them."""
+    folder = os.path.join(server.dir, "sessions")
+    paths = [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
+    return [path for path in paths if os.path.getsize(path)]
+
+
+def start(server):
+    """Streams of before are no longer counted."""
+    server.streams = []
+    return server.start()
+
+
+def offline(server, stream):
+    return int(server.ctl("get_offline_count", stream.account.user, stream.account.host))
+
+
+def waiting(make_server, **options):
+    """A server; romeo; juliet's session that waits, and its id."""
+    server = make_server(config={"modules": {**MODULES, "mod_stream_mgmt": options}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    return server, romeo, juliet, previd
+
+
+def kill_all(server):
+    """Everything at once, as when the power fails."""
+    server.kill()
+    server.forget_reports()
+
+
+@pytest.mark.parametrize("workers", [1, 2, 3])
+@pytest.mark.parametrize("worker", [0, -1])
+def test_a_session_that_waits(make_server, workers, worker):
+    """The next start may have another number of workers"""
+    server, romeo, juliet, previd = waiting(make_server)
+    say(romeo, juliet, "1", "2")
+    romeo.ping()
+    server.stop()
+    assert offline(start(server), juliet) == 0
+    if workers != 2:
+        server.stop()
+        server.write_config(workers=workers)
+        start(server)
+    assert juliet.full in server.ctl("connected_users")
+    romeo = server.stream("romeo").login()
+    say(romeo, juliet, "3")
+    again, answer = resume(server, "juliet", previd, 0, worker=worker % workers)
+    assert answer.tag == f"{{{SM}}}resumed" and answer.get("h") == "0"
+    assert [body(next_stanza(again)) for _ in range(3)] == ["1", "2", "3"]
+    say(romeo, juliet, "4")
+    assert body(next_stanza(again)) == "4"
+    again.send(f"<message to='{romeo.full}'><body>back</body></message>")
+    assert body(romeo.next()) == "back"
+    wait.until(lambda: not saved(server), "the file to be done with")
+
+
+def test_mode_of_the_files(make_server):
+    """They have messages and tokens in them"""
+    server, *_ = waiting(make_server)
+    server.stop()
+    folder = os.path.join(server.dir, "sessions")
+    [path] = saved(server)
+    assert os.stat(folder).st_mode & 0o777 == 0o700
+    assert os.stat(path).st_mode & 0o777 == 0o600
+    start(server)
+    server.stop()
+    assert len(os.listdir(folder)) == 3  # those of this start, and the one that was read
+
+
+def test_a_session_that_is_connected(make_server):
+    """Its client loses the connection, not the stream: so it may come back"""
+    server = make_server(config={"modules": MODULES})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    previd = enable(juliet)
+    say(romeo, juliet, "1", "2")
+    assert [body(next_stanza(juliet)) for _ in range(2)] == ["1", "2"]
+    juliet.send(f"<message to='{romeo.full}'><body>mine</body></message>")
+    assert body(romeo.next()) == "mine"
+    server.stop()
+    el = next_stanza(juliet)
+    assert el.tag == f"{{{SM}}}a" and el.get("h") == "1"
+    juliet.expect_closed(footer=False)
+    romeo.expect_error("system-shutdown")
+    start(server)
+    again, answer = resume(server, "juliet", previd, 1)
+    assert answer.tag == f"{{{SM}}}resumed" and answer.get("h") == "1"
+    assert body(next_stanza(again)) == "2"
+    again.ping()
+
+
+def test_contacts(make_server):
+    """Who waits stays available for others; who does not is seen to go, and to come"""
+    server = make_server(config={"modules": {**MODULES, "mod_roster": {}}})
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    other = server.stream("juliet", resource="other").login()
+    other.presence()
+    other.expect_any_order(f"<presence from='{other.full}'/>", f"<presence from='{juliet.full}'/>")
+    juliet.expect(f"<presence from='{other.full}'/>")
+    previd = enable(juliet)
+    server.stop()
+    start(server)
+    third = server.stream("juliet", resource="third").login()
+    third.presence()
+    third.expect_any_order(f"<presence from='{third.full}'/>", f"<presence from='{juliet.full}'/>")
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    gone, come = next_stanza(again), next_stanza(again)
+    assert gone.get("from") == other.full and gone.get("type") == "unavailable", xml.show(gone)
+    assert come.get("from") == third.full and come.get("type") is None, xml.show(come)
+    again.send("<presence><show>away</show></presence>")
+    third.expect(f"<presence from='{juliet.full}'><show>away</show></presence>")
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_the_rest_of_its_time(make_server, late):
+    """max goes on while the service is down; then the messages are stored, once, with their time"""
+    server, romeo, juliet, previd = waiting(make_server, resume_timeout=4)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    sent = time.time()
+    server.stop()
+    if late:
+        wait.until(lambda: time.time() > sent + 4, "its time to be over")
+    start(server)
+    wait.until(lambda: offline(server, juliet) == 1, "it to be stored")
+    assert time.time() > sent + 3
+    wait.until(lambda: not saved(server), "the file to be done with")
+    s, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+    s.bind()
+    s.send("<presence/>")
+    got = [s.next(), s.next()]
+    [message] = [el for el in got if el.tag == "{jabber:client}message"]
+    stamp = message.find(DELAY).get("stamp")
+    at = time.mktime(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
+    assert abs(at - sent) < 2.5
+    s.ping()
+
+
+def test_everything_is_killed_after_the_start(make_server):
+    """What nobody has got yet is still in the file"""
+    server, romeo, juliet, previd = waiting(make_server)
+    say(romeo, juliet, "1", "2")
+    romeo.ping()
+    server.stop()
+    for _ in range(2):
+        start(server)
+        assert juliet.full in server.ctl("connected_users")
+        kill_all(server)
+    start(server)
+    again, answer = resume(server, "juliet", previd, 1)
+    assert answer.tag == f"{{{SM}}}resumed"
+    assert body(next_stanza(again)) == "2"
+    again.ping()
+
+
+def test_everything_is_killed_after_it_was_resumed(make_server):
+    """It does not come back from the file: what it had would come twice"""
+    server, romeo, juliet, previd = waiting(make_server, resume_timeout=20)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    server.stop()
+    start(server)
+    again, answer = resume(server, "juliet", previd, 0)
+    assert body(next_stanza(again)) == "1"
+    wait.until(lambda: not saved(server), "the file to be done with")
+    kill_all(server)
+    start(server)
+    s, answer = resume(server, "juliet", previd, 1)
+    assert answer.tag == f"{{{SM}}}failed"
+    assert offline(server, juliet) == 0
+
+
+def test_workers_are_killed_after_the_start(make_server):
+    """Their successors know what was taken in, and what has gone since"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo").login()
+    who = [server.stream(f"user{i}", worker=i % 2).login() for i in range(4)]
+    ids = [enable(s) for s in who]
+    for s in who:
+        say(romeo, s, s.user)
+    romeo.ping()
+    server.stop()
+    start(server)
+    server.kill_workers()
+    for k, slots in enumerate(([0], [1], [0, 1], [0])):
+        again, answer = resume(server, f"user{k}", ids[k], 0, worker=k % 2)
+        assert answer.tag == f"{{{SM}}}resumed"
+        assert body(next_stanza(again)) == who[k].user
+        server.kill_workers(slots)
+        again.ping()
+    wait.until(lambda: not saved(server), "the file to be done with")
+
+
+def test_a_session_in_two_files(make_server):
+    """All was killed when it had been saved again, and before the file of before was emptied"""
+    server, romeo, juliet, previd = waiting(make_server)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    server.stop()
+    [path] = saved(server)
+    old = path.replace("sessions/", "sessions/9")
+    shutil.copy(path, old)
+    start(server)
+    romeo = server.stream("romeo").login()
+    say(romeo, juliet, "2")
+    romeo.ping()
+    keep = os.path.join(server.base, "keep")
+    shutil.copy(path, keep)
+    server.stop()
+    shutil.copy(keep, old)
+    start(server)
+    assert server.ctl("connected_users_number") == "1"
+    again, answer = resume(server, "juliet", previd, 0)
+    assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
+    again.ping()
+    wait.until(lambda: not saved(server), "the files to be done with")
+
+
+@pytest.mark.parametrize("part", [0.01, 0.5, 0.99, "garbled"])
+def test_a_damaged_file(make_server, part):
+    """Everything was killed while it was being written: there is nothing in it"""
+    server, romeo, juliet, previd = waiting(make_server)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    server.stop()
+    [path] = saved(server)
+    with open(path, "r+b") as f:
+        if part == "garbled":
+            f.seek(os.path.getsize(path) // 2)
+            f.write(b"\0\xff\0\xff")
+        else:
+            f.truncate(int(os.path.getsize(path) * part) or 1)
+    start(server)
+    assert "is damaged" in server.log()
+    assert juliet.full not in server.ctl("connected_users")
+    s, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}failed"
+    assert saved(server) == [path]
+
+
+def test_there_is_no_file(make_server):
+    """As without all this: it goes to offline storage"""
+    server = make_server(start=False, config={"modules": MODULES})
+    open(os.path.join(server.dir, "sessions"), "w").close()
+    server.start()
+    romeo, juliet = server.pair("romeo", "juliet", until="online")
+    enable(juliet)
+    say(romeo, juliet, "1", "2")
+    romeo.ping()
+    server.stop()
+    assert "cannot open the folder" in server.log()
+    start(server)
+    assert offline(server, juliet) == 2
+
+
+@pytest.mark.parametrize("full", ["at once", "almost"])
+def test_a_full_disk(make_server, full):
+    """What cannot be saved goes to offline storage; what could be stays saved"""
+    server = make_server(start=False, config={"modules": MODULES})
+    with SmallDisk(os.path.join(server.dir, "sessions"), 64 << 10) as disk:
+        server.start()
+        romeo, juliet = server.pair("romeo", "juliet", until="online")
+        nurse = server.stream("nurse", worker=0).login()
+        previd = enable(nurse)
+        enable(juliet)
+        say(romeo, nurse, "small")
+        say(romeo, juliet, *(f"{i} {'x' * 10000}" for i in range(10)))
+        romeo.ping()
+        if full == "at once":
+            disk.fill()
+        server.stop()
+        assert server.log().count("cannot save sessions") == (2 if full == "at once" else 1)
+        start(server)
+        assert offline(server, juliet) == 10
+        if full == "at once":
+            assert offline(server, nurse) == 1
+        else:
+            again, answer = resume(server, "nurse", previd, 0)
+            assert answer.tag == f"{{{SM}}}resumed"
+            assert body(next_stanza(again)) == "small"
+        server.stop()
+
+
+def test_many_sessions(make_server):
+    """From all workers, with what came for them until the end; and how long it takes"""
+    n = 60
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo").login()
+    who = [server.stream(f"user{i}").login() for i in range(n)]
+    ids = [enable(s) for s in who]
+    for s in who:
+        say(romeo, s, *map(str, range(10)))
+    romeo.ping()
+    for s in who[::2]:
+        s.abort()
+    server.stop()
+    start(server)
+    assert server.ctl("connected_users_number") == str(n)
+    for i in range(n):
+        again, answer = resume(server, f"user{i}", ids[i], 3)
+        assert answer.tag == f"{{{SM}}}resumed"
+        assert [body(next_stanza(again)) for _ in range(7)] == list("3456789")
+        again.close()
+    wait.until(lambda: not saved(server), "the file to be done with")

@@ -290,7 +290,8 @@ tls_own_seal(struct worker *w, struct conn *c, struct str bytes)
     int r = 0;
 
     while (bytes.n > 0 && r == 0) {
-        size_t most = record_plain_max(c->tls_state), n = bytes.n < most ? bytes.n : most;
+        size_t most = record_plain_max(c->tls_state),
+               n = bytes.n < most ? bytes.n : most;
 
         if (c->tls_state->wr.sequence >= RECORDS_PER_KEY) /* 5.5 */
             r = send_key_update(w, c);

@@ -21,6 +21,7 @@
 #include "worker/conn.h"
 #include "worker/out.h"
 #include "worker/presence.h"
+#include "worker/pressure.h"
 #include "worker/proxy.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -50,7 +51,7 @@ text_of(struct conn *c)
 }
 
 static bool
-may_read(const struct worker *w, const struct conn *c)
+may_read(struct worker *w, const struct conn *c)
 {
     switch ((enum stream_state)c->state) {
     case STREAM_PROXY:
@@ -59,9 +60,10 @@ may_read(const struct worker *w, const struct conn *c)
     case STREAM_FEATURES:
     case STREAM_SASL:
     case STREAM_BIND:
-        return !w->blocked && !w->stopping;
+        return !w->blocked && !w->stopping && pressure_allows(w);
     case STREAM_OPEN:
-        return !w->blocked && !w->stopping && session_account(w, c);
+        return !w->blocked && !w->stopping && session_account(w, c) &&
+               pressure_allows(w);
     case STREAM_CLOSING:
         return true;
     case STREAM_IQ_WAIT:

@@ -7,6 +7,7 @@
 #include "proc/proc.h"
 #include "router/route.h"
 #include "worker/module.h"
+#include "worker/pressure.h"
 #include "worker/slot.h"
 #include "xml/parser.h"
 #include "xmpp/error.h"
@@ -35,7 +36,8 @@ enum live_flag {
     LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
     LIVE_SLOW = 1 << 9,           /* let more wait than it may: to be cut */
     LIVE_HUP = 1 << 10,           /* the end is behind what can be read */
-    LIVE_JOB_WAITS = 1 << 11      /* a job goes on when it has taken its output */
+    LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
+    LIVE_LOST = 1 << 12           /* output was dropped: to be cut */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -122,6 +124,7 @@ struct worker {
     void **garbage; /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;
 
+    struct pressure pressure;
     uint32_t dirty; /* index + 1 of the first connection to flush */
     uint32_t *dead;
     size_t n_dead, dead_size;

@@ -46,6 +46,7 @@ alone_begin(enum record_cipher cipher)
     w->now_s = 1000;
     w->live[0]->flags = LIVE_DIRTY; /* nothing is flushed here */
     memset(alone.page_class, 0, sizeof alone.page_class);
+    w->pressure.full = w->pressure.stop = ALONE_PAGES;
     w->slab = slab_new(alone.pages, ALONE_PAGES, alone.page_class, true);
     alone.conn = (struct conn){ .generation = 1, .state = STREAM_OPEN };
     st = slab_alloc(w->slab, sizeof *st);
@@ -66,6 +67,7 @@ alone_begin(enum record_cipher cipher)
 static inline void
 alone_end(void)
 {
+    alone.conn.out = alone.conn.wire = (struct queue){ 0 };
     slab_free_all(&alone.w.slab);
     free(alone.w.garbage);
     alone.w.garbage = NULL;

@@ -284,6 +284,9 @@ struct conf {
     uint64_t
             c2s_idle_timeout_ms; /* no byte from a bound client; CONF_INFINITY: never */
     uint64_t c2s_connections_per_ip;
+    uint64_t worker_memory_max; /* bytes of a slot; CONF_INFINITY: all of it */
+    bool oom_killer;
+    uint32_t oom_watermark; /* per cent of worker_memory_max */
     bool tls_takeover; /* TLS connections survive the worker (DESIGN.md) */
     struct conf_net *trusted_proxies;
     size_t n_trusted_proxies;

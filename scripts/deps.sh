@@ -16,7 +16,7 @@ build="gcc libc6-dev make pkg-config libssl-dev libexpat1-dev libidn-dev libyaml
     libsqlite3-dev libseccomp-dev openssl"
 test="clang libclang-rt-dev llvm/llvm libcmocka-dev postgresql python3 python3-pytest python3-pytest-xdist
     python3-slixmpp python3-cryptography python3-openssl python3-yaml python3-psycopg2
-    profanity tmux node/nodejs npm/npm git ca-certificates
+    profanity tmux gnutls-bin libnss3-tools node/nodejs npm/npm git ca-certificates
     ejabberd erlang-p1-pgsql prosody lua-unbound"
 lint="clang-tidy clang-format cppcheck mandoc"
 

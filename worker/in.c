@@ -22,6 +22,7 @@
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/presence.h"
+#include "worker/pressure.h"
 #include "worker/proxy.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -52,7 +53,7 @@ text_of(struct conn *c)
 }
 
 static bool
-may_read(const struct worker *w, const struct conn *c)
+may_read(struct worker *w, const struct conn *c)
 {
     switch ((enum stream_state)c->state) {
     case STREAM_PROXY:
@@ -61,10 +62,10 @@ may_read(const struct worker *w, const struct conn *c)
     case STREAM_FEATURES:
     case STREAM_SASL:
     case STREAM_BIND:
-        return !w->blocked && !w->stopping;
+        return !w->blocked && !w->stopping && pressure_allows(w);
     case STREAM_OPEN:
         return !w->blocked && !w->stopping && session_account(w, c) &&
-               !live_of(w, c)->waits_for_peer;
+               !live_of(w, c)->waits_for_peer && pressure_allows(w);
     case STREAM_CLOSING:
         return true;
     case STREAM_IQ_WAIT:

@@ -16,6 +16,7 @@
 
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/pressure.h"
 
 enum {
     ACCEPTS_A_TURN = 64,
@@ -86,6 +87,11 @@ accepted(struct worker *w, const struct listener *ln, int fd,
     struct conn *c;
 
     if (ln->index >= w->proc->conf->n_listeners || w->stopping) {
+        close(fd);
+        return;
+    }
+    if (pressure_refuses(w)) {
+        proc_count(w->proc, COUNTER_C2S_REFUSED, 1);
         close(fd);
         return;
     }

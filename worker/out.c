@@ -6,7 +6,9 @@
  * compares tx_total with the kernel's count and so knows whether the call had happened.
  *
  * Under TLS the queue holds plain text until the turn's end; then it becomes records in
- * the queue `wire`, so that all stanzas of a turn share a record.
+ * the queue `wire`, so that all stanzas of a turn share a record. No more becomes
+ * records than a socket may take at once: a client that does not read costs neither
+ * that work nor the room for both.
  */
 #include "worker/out.h"
 
@@ -17,6 +19,7 @@
 
 #include "worker/conn.h"
 #include "worker/jobs.h"
+#include "worker/pressure.h"
 #include "worker/sm.h"
 #include "worker/tls.h"
 
@@ -25,6 +28,7 @@ enum {
     CHUNK_LATER = 4096,
     CHUNK_MOST = 1 << 20,
     CHUNK_HEAD = sizeof(struct chunk),
+    SEAL_AHEAD = 256 * 1024, /* bytes of records that may wait */
     IOV_MAX_OURS = 16
 };
 
@@ -105,15 +109,26 @@ out_dirty(struct worker *w, struct conn *c)
     loop_again(w->loop);
 }
 
+/* Both queues count: under TLS what is sealed waits in the second. */
+static void
+note_slow(struct worker *w, struct conn *c)
+{
+    if ((uint64_t)c->out.bytes + c->wire.bytes > OUT_BYTES_MAX)
+        live_of(w, c)->flags |= LIVE_SLOW;
+}
+
 void
 out_add(struct worker *w, struct conn *c, struct str bytes)
 {
     if (c->state == STREAM_CLOSED || c->state == STREAM_DETACHED ||
             c->state == STREAM_MOVED || c->flags & CONN_CLOSE_SENT)
         return;
-    queue_add(w, &c->out, bytes);
-    if (c->out.bytes > OUT_BYTES_MAX)
-        live_of(w, c)->flags |= LIVE_SLOW;
+    if (pressure_drops(w)) {
+        live_of(w, c)->flags |= LIVE_LOST;
+    } else {
+        queue_add(w, &c->out, bytes);
+        note_slow(w, c);
+    }
     out_dirty(w, c);
 }
 
@@ -136,6 +151,7 @@ void
 out_add_wire(struct worker *w, struct conn *c, struct str bytes)
 {
     queue_add(w, &c->wire, bytes);
+    note_slow(w, c);
     out_dirty(w, c);
 }
 
@@ -165,6 +181,7 @@ out_wire_added(struct worker *w, struct conn *c, size_t n)
 
     SET(w, k->len, k->len + (uint32_t)n);
     SET(w, c->wire.bytes, c->wire.bytes + (uint32_t)n);
+    note_slow(w, c);
     out_dirty(w, c);
 }
 
@@ -174,22 +191,25 @@ out_pending(const struct conn *c)
     return c->out.bytes > 0 || c->wire.bytes > 0;
 }
 
-/* Turns what waits in plain text into records. */
+/* Turns what waits in plain text into records, but not too much at once. */
 static int
 out_seal(struct worker *w, struct conn *c)
 {
     int r = 0;
 
     worker_begin(w, NULL);
-    while (c->out.bytes > 0 && r == 0) {
+    while (c->out.bytes > 0 && c->wire.bytes < SEAL_AHEAD && r == 0) {
         struct chunk *k = c->out.head;
         struct str part = { k->data + c->out.off, k->len - c->out.off };
 
+        if (part.n > SEAL_AHEAD - c->wire.bytes)
+            part.n = SEAL_AHEAD - c->wire.bytes;
         r = tls_seal(w, c, part);
         if (r == 0)
             out_drop(w, &c->out, part.n);
     }
-    if (r == 0 && (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
+    if (r == 0 && c->out.bytes == 0 &&
+            (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
         tls_close(w, c);
         SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
     }
@@ -236,6 +256,22 @@ queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
     return 0;
 }
 
+/* 0 or -errno, as queue_flush(). */
+static int
+records_flush(struct worker *w, struct conn *c, struct live *l)
+{
+    int r = 0;
+
+    do {
+        if (c->tls != CONN_PLAIN && l->flags & LIVE_WRITABLE)
+            r = out_seal(w, c);
+        if (r == 0)
+            r = queue_flush(w, c, l, &c->wire);
+    } while (r == 0 && c->tls != CONN_PLAIN && c->out.bytes > 0 &&
+             l->flags & LIVE_WRITABLE);
+    return r;
+}
+
 static void
 out_flush(struct worker *w, struct conn *c)
 {
@@ -244,12 +280,14 @@ out_flush(struct worker *w, struct conn *c)
 
     if (l->fd < 0)
         return; /* its socket has not come yet: see recover_conn() */
+    if (l->flags & LIVE_LOST) {
+        conn_close(w, c, "memory is short, and what it should get was dropped");
+        return;
+    }
     if (c->tls == CONN_PLAIN)
         r = queue_flush(w, c, l, &c->out); /* <proceed/> goes before the handshake */
-    else if (l->flags & LIVE_WRITABLE)
-        r = out_seal(w, c);
     if (r == 0)
-        r = queue_flush(w, c, l, &c->wire);
+        r = records_flush(w, c, l);
     if (r < 0) {
         conn_close(w, c, "the client's connection is broken");
         return;

@@ -522,6 +522,7 @@ on_turn_end(void *arg)
     in_resume_all(w);
     out_flush_all(w);
     conn_reap(w);
+    pressure_relieve(w);
     arena_reset(&w->scratch);
     post_flush(w->proc->post);
     outbox_settle(w);
@@ -621,6 +622,7 @@ worker_prepare(struct proc *p)
     if (!tls_available(w) && p->slot == 0)
         log_warning(NULL, "no certificate with a key in certfiles: TLS is not offered");
     tick_load(w);
+    pressure_load(w);
     modules_open();
     modules_load(w);
     inbox_use(w);
@@ -679,6 +681,7 @@ worker_reload(struct proc *p)
     listener_renumber(w);
     tls_contexts_load(w);
     tick_load(w);
+    pressure_load(w);
     modules_unload(w);
     modules_load(w);
     accounts_reload(w);

@@ -48,6 +48,12 @@ record_cipher_name(enum record_cipher cipher)
     return cipher < RECORD_CIPHERS ? ciphers[cipher].tls_name : "unknown";
 }
 
+size_t
+record_plain_max(const struct tls_state *st)
+{
+    return st->fragment ? (size_t)256 << st->fragment : RECORD_PLAIN_MAX;
+}
+
 /* 7.1 */
 static int
 hkdf_expand_label(const struct tls_state *st, const uint8_t *secret, const char *label,
@@ -177,8 +183,11 @@ record_length(struct str in)
         return 0;
     len = (unsigned)p[3] << 8 | p[4];
     /* 5.1: after the handshake everything is protected, and so looks like data. */
-    if (p[0] != RECORD_DATA || p[1] != 3 || p[2] != 3 || len > RECORD_CIPHER_MAX ||
-            len < RECORD_TAG + 1)
+    if (p[0] != RECORD_DATA || p[1] != 3 || p[2] != 3)
+        return -EPROTO;
+    if (len > RECORD_CIPHER_MAX)
+        return -EMSGSIZE;
+    if (len < RECORD_TAG + 1)
         return -EPROTO;
     return (int)(RECORD_HEADER + len);
 }
@@ -202,8 +211,10 @@ record_open(const struct tls_state *st, const struct record_half *h, struct str 
         return -EBADMSG;
     while (n > 0 && plain[n - 1] == 0) /* padding (5.4) */
         n--;
-    if (n == 0 || --n > RECORD_PLAIN_MAX)
-        return -EBADMSG;
+    if (n == 0)
+        return -EPROTO;
+    if (--n > RECORD_PLAIN_MAX)
+        return -EMSGSIZE;
     *ret_type = plain[n];
     return n;
 }

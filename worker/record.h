@@ -25,7 +25,8 @@ enum {
     RECORD_PLAIN_MAX = 16384,
     RECORD_CIPHER_MAX =
             RECORD_PLAIN_MAX + 256, /* of a received record, without header */
-    RECORD_SECRET_MAX = 48
+    RECORD_SECRET_MAX = 48,
+    RECORDS_PER_KEY = 1 << 23 /* then comes another key; AES-GCM: RFC 8446, 5.5 */
 };
 
 enum record_type {
@@ -44,6 +45,9 @@ struct record_half {
 struct tls_state {
     uint8_t cipher;      /* enum record_cipher */
     uint8_t secret_size; /* 32 (SHA-256) or 48 (SHA-384) */
+    uint8_t fragment;    /* negotiated max_fragment_length (RFC 6066, 4); 0: none */
+    uint8_t n_empty;     /* records in a row that brought no text */
+    uint32_t updates_s;  /* the client's key updates are paid for until then */
     struct record_half rd, wr;
 };
 
@@ -52,6 +56,9 @@ int record_cipher_from(
         const char *name, enum record_cipher *ret_cipher, uint8_t *ret_secret_size);
 
 const char *record_cipher_name(enum record_cipher cipher);
+
+/* How much text a record to the client may hold. */
+size_t record_plain_max(const struct tls_state *st);
 
 /* Keys of a direction from its traffic secret; the sequence starts at `sequence`. */
 int record_half_init(const struct tls_state *st, struct record_half *h,
@@ -69,13 +76,15 @@ int record_seal(const struct tls_state *st, const struct record_half *h,
 
 /*
  * The length of the record at the start of `in`, with its header: 0 when not even the
- * header is there, -EPROTO when it is none of TLS 1.3's protected ones or too long.
+ * header is there, -EPROTO when it is none of TLS 1.3's protected ones, -EMSGSIZE when
+ * it is too long.
  */
 int record_length(struct str in);
 
 /*
  * Opens a whole record under h->sequence. ret_plain has room for its length; *ret_type
- * is the inner type. The length of the content, or -EBADMSG.
+ * is the inner type. The length of the content, or -EBADMSG; -EPROTO: it has no type;
+ * -EMSGSIZE: its content is too long.
  */
 int record_open(const struct tls_state *st, const struct record_half *h,
         struct str record, void *ret_plain, uint8_t *ret_type);

@@ -20,6 +20,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/out.h"
+#include "worker/pressure.h"
 #include "worker/saved.h"
 #include "worker/session.h"
 #include "worker/undelivered.h"
@@ -137,6 +138,8 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
         log_error(conn_ctx(w, c), "a stanza of %zu bytes cannot be kept", bytes.n);
         bytes.n = 0;
     }
+    if (pressure_drops(w)) /* likewise */
+        bytes.n = 0;
     item = slot_alloc(w, sizeof *item + bytes.n);
     *item = (struct sm_item){ .at_us = clock_wall_us(), .n = (uint32_t)bytes.n };
     memcpy(item->bytes, bytes.p, bytes.n);

@@ -138,6 +138,10 @@ tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
     if (!t)
         return -EPROTO;
     r = SSL_read(t->ssl, ret_bytes, n > INT32_MAX ? INT32_MAX : (int)n);
+    if (t->flooded) {
+        log_info(conn_ctx(w, c), "TLS: the connection is ended: too many key updates");
+        return -EPROTO;
+    }
     if (r > 0)
         return r;
     e = SSL_get_error(t->ssl, r);

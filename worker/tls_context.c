@@ -104,6 +104,20 @@ on_keylog(const SSL *ssl, const char *line)
         t->server_secret_n = unhex(hex + 1, t->server_secret, sizeof t->server_secret);
 }
 
+/* OpenSSL takes any number of key updates; those of one read are few enough. */
+static void
+on_message(int sent, int version, int type, const void *message, size_t n, SSL *ssl,
+        void *arg)
+{
+    struct tls *t = SSL_get_app_data(ssl);
+
+    (void)version, (void)arg;
+    if (!sent && type == SSL3_RT_HANDSHAKE && n > 0 &&
+            *(const uint8_t *)message == SSL3_MT_KEY_UPDATE &&
+            !tls_own_pay_update(t->updates_s, t->worker->now_s, &t->updates_s))
+        t->flooded = true;
+}
+
 /* The same keys in all workers, and others after each start of the service. */
 static void
 set_ticket_keys(const struct worker *w, SSL_CTX *ctx)
@@ -165,6 +179,7 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
     SSL_CTX_set_num_tickets(ctx, 1);
     if (w->proc->conf->tls_takeover)
         SSL_CTX_set_keylog_callback(ctx, on_keylog);
+    SSL_CTX_set_msg_callback(ctx, on_message);
     set_ticket_keys(w, ctx);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_servername);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);

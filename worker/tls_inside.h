@@ -17,6 +17,8 @@ struct tls {
     bool direct;
     uint8_t client_secret[RECORD_SECRET_MAX], server_secret[RECORD_SECRET_MAX];
     size_t client_secret_n, server_secret_n;
+    uint32_t updates_s; /* as in struct tls_state */
+    bool flooded;       /* by more key updates than that allows */
 };
 
 /*
@@ -38,5 +40,8 @@ size_t tls_own_next_size(const struct conn *c);
 int tls_own_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n);
 int tls_own_seal(struct worker *w, struct conn *c, struct str bytes);
 void tls_own_close(struct worker *w, struct conn *c);
+
+/* May a client whose key updates are paid for until updates_s renew its keys again? */
+bool tls_own_pay_update(uint32_t updates_s, uint32_t now_s, uint32_t *ret_updates_s);
 
 #endif

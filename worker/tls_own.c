@@ -13,8 +13,27 @@
 #include "worker/conn.h"
 #include "worker/out.h"
 
+/*
+ * What costs us work and brings no text is limited, for a client could else keep the
+ * worker busy for nothing: empty records (and everything else without text) in a row,
+ * and key updates, each of which derives six values and may ask us for an answer. A
+ * client that renews its keys for good reasons does so once an hour, or per gigabyte.
+ */
 enum {
-    RECORDS_PER_KEY = 1 << 23 /* AES-GCM: RFC 8446, 5.5 */
+    EMPTY_MAX = 32,
+    UPDATES_MAX = 32,   /* at once, */
+    UPDATE_EVERY_S = 1, /* and then one in so long */
+    UPDATES_PAID_S = UPDATES_MAX * UPDATE_EVERY_S
+};
+
+enum alert {
+    ALERT_CLOSE_NOTIFY = 0,
+    ALERT_UNEXPECTED_MESSAGE = 10,
+    ALERT_BAD_RECORD_MAC = 20,
+    ALERT_RECORD_OVERFLOW = 22,
+    ALERT_ILLEGAL_PARAMETER = 47,
+    ALERT_DECODE_ERROR = 50,
+    ALERT_USER_CANCELED = 90
 };
 
 /* What the client sent behind its Finished, unread by OpenSSL, is ours to open. */
@@ -59,6 +78,7 @@ tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets)
     memset(st, 0, sizeof *st);
     st->cipher = (uint8_t)cipher;
     st->secret_size = secret_size;
+    st->fragment = SSL_SESSION_get_max_fragment_length(SSL_get_session(t->ssl));
     if (record_half_init(st, &st->rd, t->client_secret, 0) < 0 ||
             record_half_init(st, &st->wr, t->server_secret, tickets) < 0) {
         slab_free(w->slab, st);
@@ -83,6 +103,14 @@ next_record(const struct conn *c)
     if (n == 0 || (n > 0 && (size_t)n > in.n))
         return STR_NULL;
     return (struct str){ in.p, n < 0 ? 0 : (size_t)n };
+}
+
+/* Why there is no next record though its header is there. */
+static int
+header_error(const struct conn *c)
+{
+    return record_length(
+            (struct str){ c->in->data + c->in_done, c->in->len - c->in_done });
 }
 
 size_t
@@ -136,42 +164,86 @@ send_key_update(struct worker *w, struct conn *c)
     return r < 0 ? r : update_keys(w, c, false);
 }
 
+/* Once per connection: it ends with this. */
 static int
-fatal(struct worker *w, struct conn *c, uint8_t description)
+fatal(struct worker *w, struct conn *c, enum alert description, const char *why)
 {
-    uint8_t alert[2] = { 2, description };
+    uint8_t alert[2] = { 2, (uint8_t)description };
 
+    log_info(conn_ctx(w, c), "TLS: the connection is ended: %s", why);
     seal(w, c, RECORD_ALERT, alert, sizeof alert);
     return -EPROTO;
+}
+
+/* A record that brought no text: 0, or the end. */
+static int
+on_empty(struct worker *w, struct conn *c)
+{
+    struct tls_state *st = c->tls_state;
+
+    if (st->n_empty >= EMPTY_MAX)
+        return fatal(w, c, ALERT_UNEXPECTED_MESSAGE, "too many records without text");
+    SET(w, st->n_empty, (uint8_t)(st->n_empty + 1));
+    return 0;
+}
+
+/* Each update is paid for with a second: updates_s runs ahead of the clock by them. */
+bool
+tls_own_pay_update(uint32_t updates_s, uint32_t now_s, uint32_t *ret_updates_s)
+{
+    if ((int32_t)(updates_s - now_s) < 0)
+        updates_s = now_s;
+    if (updates_s - now_s > UPDATES_PAID_S - UPDATE_EVERY_S)
+        return false;
+    *ret_updates_s = updates_s + UPDATE_EVERY_S;
+    return true;
 }
 
 /* 4.6.3: the only handshake message a client may send now, alone in its record. */
 static int
 on_key_update(struct worker *w, struct conn *c, const uint8_t *p, size_t n)
 {
+    uint32_t paid;
     int r;
 
     if (n != 5 || p[0] != 24 || p[1] || p[2] || p[3] != 1)
-        return fatal(w, c, 10 /* unexpected_message */);
+        return fatal(w, c, ALERT_UNEXPECTED_MESSAGE, "an unexpected handshake message");
     if (p[4] > 1)
-        return fatal(w, c, 47 /* illegal_parameter */);
+        return fatal(w, c, ALERT_ILLEGAL_PARAMETER, "a bad key update");
+    if (!tls_own_pay_update(c->tls_state->updates_s, w->now_s, &paid))
+        return fatal(w, c, ALERT_UNEXPECTED_MESSAGE, "too many key updates");
+    SET(w, c->tls_state->updates_s, paid);
     r = update_keys(w, c, true);
     if (r == 0 && p[4] == 1)
         r = send_key_update(w, c);
     return r;
 }
 
+/* 6: but for these two each means the end, whatever level it claims. */
 static int
-on_alert(const uint8_t *p, size_t n)
+on_alert(struct worker *w, struct conn *c, const uint8_t *p, size_t n)
 {
-    enum {
-        CLOSE_NOTIFY = 0,
-        USER_CANCELED = 90
-    };
-
     if (n != 2)
-        return -EPROTO;
-    return p[1] == CLOSE_NOTIFY ? -EPIPE : p[1] == USER_CANCELED ? 0 : -EPROTO;
+        return fatal(w, c, ALERT_DECODE_ERROR, "a bad alert");
+    if (p[1] == ALERT_CLOSE_NOTIFY)
+        return -EPIPE;
+    if (p[1] == ALERT_USER_CANCELED)
+        return 0;
+    log_info(conn_ctx(w, c), "TLS: the client ends the connection: alert %u", p[1]);
+    return -EPROTO;
+}
+
+static int
+on_bad_record(struct worker *w, struct conn *c, int error)
+{
+    switch (error) {
+    case -EMSGSIZE:
+        return fatal(w, c, ALERT_RECORD_OVERFLOW, "a record is too long");
+    case -EPROTO:
+        return fatal(w, c, ALERT_UNEXPECTED_MESSAGE, "not a record of TLS 1.3");
+    default:
+        return fatal(w, c, ALERT_BAD_RECORD_MAC, "a record is broken");
+    }
 }
 
 int
@@ -180,28 +252,36 @@ tls_own_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n)
     struct tls_state *st = c->tls_state;
     struct str record = next_record(c);
     uint8_t type = 0;
-    int len;
+    int len, r;
 
     if (!record.p)
         return 0;
     if (record.n == 0)
-        return fatal(w, c, 10);
+        return on_bad_record(w, c, header_error(c));
     assert(n >= record.n);
     len = record_open(st, &st->rd, record, ret_bytes, &type);
     if (len < 0)
-        return fatal(w, c, 20 /* bad_record_mac */);
+        return on_bad_record(w, c, len);
     SET(w, st->rd.sequence, st->rd.sequence + 1);
     SET(w, c->in_done, c->in_done + (uint32_t)record.n);
+    if (type == RECORD_DATA && len > 0) {
+        if (st->n_empty)
+            SET(w, st->n_empty, 0);
+        return len;
+    }
     switch (type) {
     case RECORD_DATA:
-        return len;
+        return on_empty(w, c);
     case RECORD_HANDSHAKE:
-        return on_key_update(w, c, (uint8_t *)ret_bytes, (size_t)len);
+        r = on_key_update(w, c, (uint8_t *)ret_bytes, (size_t)len);
+        break;
     case RECORD_ALERT:
-        return on_alert((uint8_t *)ret_bytes, (size_t)len);
+        r = on_alert(w, c, (uint8_t *)ret_bytes, (size_t)len);
+        break;
     default:
-        return fatal(w, c, 10);
+        return fatal(w, c, ALERT_UNEXPECTED_MESSAGE, "a record of an unknown kind");
     }
+    return r < 0 ? r : on_empty(w, c);
 }
 
 int
@@ -210,7 +290,8 @@ tls_own_seal(struct worker *w, struct conn *c, struct str bytes)
     int r = 0;
 
     while (bytes.n > 0 && r == 0) {
-        size_t n = bytes.n < RECORD_PLAIN_MAX ? bytes.n : RECORD_PLAIN_MAX;
+        size_t most = record_plain_max(c->tls_state),
+               n = bytes.n < most ? bytes.n : most;
 
         if (c->tls_state->wr.sequence >= RECORDS_PER_KEY) /* 5.5 */
             r = send_key_update(w, c);
@@ -225,7 +306,7 @@ tls_own_seal(struct worker *w, struct conn *c, struct str bytes)
 void
 tls_own_close(struct worker *w, struct conn *c)
 {
-    static const uint8_t close_notify[2] = { 1, 0 };
+    static const uint8_t close_notify[2] = { 1, ALERT_CLOSE_NOTIFY };
 
     seal(w, c, RECORD_ALERT, close_notify, sizeof close_notify);
 }

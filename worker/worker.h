@@ -7,6 +7,7 @@
 #include "proc/proc.h"
 #include "router/route.h"
 #include "worker/module.h"
+#include "worker/pressure.h"
 #include "worker/slot.h"
 #include "xml/parser.h"
 #include "xmpp/error.h"
@@ -38,7 +39,8 @@ enum live_flag {
     LIVE_HUP = 1 << 10,           /* the end is behind what can be read */
     LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
     LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
-    LIVE_MESSAGES_BEFORE = 1 << 13 /* or the one before */
+    LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
+    LIVE_LOST = 1 << 14           /* output was dropped: to be cut */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -129,6 +131,7 @@ struct worker {
     void **garbage; /* slot memory to be freed when the transaction is committed */
     size_t n_garbage, garbage_size;
 
+    struct pressure pressure;
     uint32_t dirty; /* index + 1 of the first connection to flush */
     uint32_t *dead;
     size_t n_dead, dead_size;

@@ -1,16 +1,11 @@
 """tls.py -- the client's half of TLS over bytes in memory
 
 Bytes pass through our hands so that a test can split, merge or withhold them. Python's ssl
-has no exporter (RFC 5705), so `Exporter` does the same through pyOpenSSL; it has no key
-updates either, so `SClient` talks through openssl s_client.
+has no exporter (RFC 5705), so `Exporter` does the same through pyOpenSSL.
 """
-import os
-import select
 import ssl
-import subprocess
-import time
 
-from . import certs, wait
+from . import certs
 
 
 class Tls:
@@ -152,42 +147,3 @@ class Exporter:
             return self.ssl.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         assert kind == "tls-server-end-point"
         return certs.end_point(self.certificate())
-
-
-class SClient:
-    """Direct TLS by `openssl s_client`: lines in, bytes out."""
-
-    def __init__(self, port, host, *options):
-        self.process = subprocess.Popen(
-            ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-servername", host,
-             "-quiet", "-no_ign_eof", *options],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.process.kill()
-        self.process.wait()
-        for f in (self.process.stdin, self.process.stdout, self.process.stderr):
-            f.close()
-
-    def _until(self, pipe, words):
-        seen, end = b"", time.monotonic() + wait.PATIENCE
-        while not any(w in seen for w in words):
-            left = end - time.monotonic()
-            assert left > 0 and select.select([pipe], [], [], left)[0], f"not {words}: {seen[-500:]}"
-            piece = os.read(pipe.fileno(), 65536)
-            assert piece, f"not {words}: {seen[-500:]}"
-            seen += piece
-        return seen
-
-    def say(self, text, *answers):
-        """Sends a line, and waits until one of the answers has come."""
-        self.process.stdin.write(text.encode() + b"\n")
-        return self._until(self.process.stdout, [a.encode() for a in answers])
-
-    def key_update(self):
-        """New keys for us, and the request that the server change its own."""
-        self.process.stdin.write(b"K\n")
-        self._until(self.process.stderr, [b"KEYUPDATE"])

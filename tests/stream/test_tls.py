@@ -1,5 +1,4 @@
-"""TLS: RFC 6120, section 5; RFC 7590; XEP-0368"""
-import base64
+"""TLS: RFC 6120, section 5; RFC 7590; XEP-0368; its records are in test_tls_records.py"""
 import socket
 import ssl
 import subprocess
@@ -9,7 +8,6 @@ import pytest
 
 from harness import certs, wait, xml
 from harness.stream import Closed
-from harness.tls import SClient
 
 V = ssl.TLSVersion
 
@@ -218,31 +216,6 @@ def test_garbage_instead_of_a_handshake(server):
         pass
 
 
-def login_by_openssl(client, romeo, account):
-    header = romeo.header_text().replace("<?xml version='1.0'?>", "")
-    plain = base64.b64encode(f"\0{account.user}\0{account.password}".encode()).decode()
-    client.say(header, "</stream:features>")
-    client.say(f"<auth xmlns='{xml.NS_SASL}' mechanism='PLAIN'>{plain}</auth>", "<success")
-    client.say(header, "</stream:features>")
-    client.say(f"<iq type='set' id='b'><bind xmlns='{xml.NS_BIND}'/></iq>", "</iq>")
-
-
-def ping(i):
-    return f"<iq type='get' id='{i}'><ping xmlns='urn:xmpp:ping'/></iq>"
-
-
-def test_key_update(server):
-    """RFC 8446, 4.6.3: new keys in both directions, asked for by the client"""
-    romeo = server.stream("romeo").login(until="online")
-    juliet = server.account("juliet")
-    with SClient(server.port_tls, juliet.host, "-tls1_3") as client:
-        login_by_openssl(client, romeo, juliet)
-        for i in range(3):
-            client.key_update()
-            client.say(f"<message to='{romeo.full}' id='k{i}'/>" + ping(f"p{i}"), f"p{i}")
-            romeo.expect(f"<message id='k{i}'/>")
-
-
 def test_certificates_are_reloaded(make_server):
     """RFC 7590 asks for renewal; connections live on, new ones see the new certificate"""
     server = make_server()
@@ -273,17 +246,3 @@ def test_cipher_option(make_server):
     server = make_server(config={"c2s_ciphers": "ECDHE-ECDSA-CHACHA20-POLY1305"})
     juliet = server.stream(tls_options={"version": V.TLSv1_2}).login()
     assert juliet.tls.ssl.cipher()[0] == "ECDHE-ECDSA-CHACHA20-POLY1305"
-
-
-@pytest.mark.parametrize("suite", ["TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384",
-                                   "TLS_CHACHA20_POLY1305_SHA256"])
-def test_every_suite_of_tls_1_3(server, suite):
-    """RFC 8446, B.4: the record layer that we do ourselves knows them all"""
-    romeo = server.stream("romeo").login(until="online")
-    juliet = server.account("juliet")
-    with SClient(server.port_tls, juliet.host, "-tls1_3", "-ciphersuites", suite) as client:
-        login_by_openssl(client, romeo, juliet)
-        text = "y" * 40000
-        client.say(f"<message to='{romeo.full}'><body>{text}</body></message>" + ping("p"),
-                   "id='p'", 'id="p"')
-        romeo.expect(f"<message><body>{text}</body></message>")

@@ -1,0 +1,156 @@
+"""Memory of a worker: bounded for one client, and for all of them together"""
+import socket
+
+import pytest
+
+from harness import wait
+
+MIB = 1 << 20
+SMALL = {"worker_memory_max": 32 * MIB, "oom_watermark": 80}
+
+
+def small_server(make_server, **config):
+    return make_server(workers=1, listen={"max_fsm_queue": 1000000},
+                       config={**SMALL, **config})
+
+
+def pid(server):
+    return server.processes("worker")[0]["pid"]
+
+
+def send_to(juliet, full, n, size):
+    """Headlines that nobody stores; back when the server has handled them."""
+    for i in range(n):
+        juliet.send(f"<message to='{full}' type='headline' id='h{send_to.n}'><body>"
+                    + "x" * size + "</body></message>")
+        send_to.n += 1
+    juliet.send("<iq type='get' id='sent' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>")
+    while juliet.next().get("id") != "sent":  # what came back from those that are gone
+        pass
+
+
+send_to.n = 0
+
+
+def is_here(server, stream):
+    return stream.full in server.ctl_lines("connected_users")
+
+
+def read_headlines(stream, n):
+    """All n, each whole, none twice."""
+    ids = [int(stream.next().get("id")[1:]) for _ in range(n)]
+    assert ids == sorted(set(ids)), ids
+    stream.ping()
+
+
+def test_the_greediest_is_cut(make_server):
+    """One that hoards memory goes, those for whom less waits lose nothing"""
+    server = small_server(make_server)
+    before = pid(server)
+    juliet = server.stream("juliet").login()
+    modest = [server.stream(f"modest{i}").login() for i in range(3)]
+    greedy = [server.stream(f"greedy{i}").login() for i in range(3)]
+    for m in modest:
+        send_to(juliet, m.full, 30, 100000)
+    end = 0
+    while server.counter("memory_cut") == 0:
+        for g in greedy:
+            send_to(juliet, g.full, 10, 200000)
+        end += 1
+        assert end < 60, "120 MB are waiting"
+    wait.until(lambda: sum(is_here(server, g) for g in greedy) < 3, "a session to end")
+    assert all(is_here(server, m) for m in modest)
+    for m in modest:
+        read_headlines(m, 30)
+    assert "memory is short" in server.log()
+    assert "cut: it holds" in server.log()
+    server.stream("new").login().ping()
+    juliet.ping()
+    assert pid(server) == before
+    for g in greedy:
+        g.abort()
+
+
+def is_refused(server):
+    s = socket.create_connection(("127.0.0.1", server.port), wait.PATIENCE)
+    s.settimeout(wait.PATIENCE)
+    try:
+        s.sendall(b"<stream:stream xmlns='jabber:client' to='example.net' version='1.0' "
+                  b"xmlns:stream='http://etherx.jabber.org/streams'>")
+        return s.recv(100) == b""
+    except ConnectionError:
+        return True
+    finally:
+        s.close()
+
+
+def test_new_connections_are_refused(make_server):
+    """oom_killer: false; those that are there go on, and nobody else comes in"""
+    server = small_server(make_server, oom_killer=False)
+    before = pid(server)
+    juliet = server.stream("juliet").login()
+    deaf = [server.stream(f"deaf{i}").login() for i in range(3)]
+    end = 0
+    while not is_refused(server):
+        for d in deaf:
+            send_to(juliet, d.full, 5, 200000)
+        end += 1
+        assert end < 60, "60 MB are waiting"
+    for _ in range(10):
+        assert is_refused(server)
+    assert server.counter("c2s_refused") >= 11
+    assert server.counter("memory_cut") == 0
+    lines = [line for line in server.log().splitlines() if "refused: " in line]
+    assert len(lines) == 1 and "per cent of this worker's memory" in lines[0], lines
+    for _ in range(20):
+        juliet.ping()
+    assert all(is_here(server, d) for d in deaf)
+    for d in deaf:
+        d.abort()
+    wait.until(lambda: not is_refused(server), "connections to be accepted again")
+    assert pid(server) == before
+
+
+def test_one_stanza_for_many(make_server):
+    """A fan-out is one transaction: what finds no room is dropped, and its client cut"""
+    server = small_server(make_server)
+    before = pid(server)
+    romeos = [server.stream("romeo", resource=f"r{i}").connect() for i in range(40)]
+    for r in romeos:
+        r.open()
+        r.starttls().open()
+        r.authenticate().open()
+        r.bind().presence()
+    juliet = server.stream("juliet").login()
+    juliet.send(f"<message to='{romeos[0].bare}' type='headline'><body>{'x' * 3 * MIB}</body></message>")
+    juliet.ping()
+    wait.until(lambda: "memory is short" in server.log(), "the warning")
+    assert "stanzas dropped" in server.log()
+    juliet.ping()
+    assert pid(server) == before
+    left = server.ctl_lines("connected_users")
+    assert 0 < len(left) < 41
+    for r in romeos:
+        r.abort()
+    wait.until(lambda: len(server.ctl_lines("connected_users")) == 1, "the sessions to end")
+    server.stream("new").login().ping()
+
+
+@pytest.mark.parametrize("killer", [True, False])
+def test_a_kill_when_memory_is_short(make_server, killer):
+    """A successor finds the slot as full, and has the same marks"""
+    server = small_server(make_server, oom_killer=killer)
+    juliet = server.stream("juliet").login()
+    deaf = [server.stream(f"deaf{i}").login() for i in range(4)]
+    n = 0
+    while server.counter("memory_cut") == 0 and n < 30 and not is_refused(server):
+        for d in deaf:
+            send_to(juliet, d.full, 5, 200000)
+        n += 1
+    server.kill_workers()
+    juliet.ping()
+    if not killer:
+        assert is_refused(server)
+    for d in deaf:
+        d.abort()
+    wait.until(lambda: not is_refused(server), "connections to be accepted again")

@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "master/held.h"
 
@@ -53,6 +54,7 @@ give(struct keeper *k)
 
             k->giving = false;
             proc_send(k->p, k->worker, IPC_KEPT_ALL, &all);
+            killpoint(KEEP_ALL);
             return;
         }
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -64,6 +66,7 @@ give(struct keeper *k)
         kept = (struct ipc_conn){ .conn = conn };
         post_send_fd(k->p->post, k->worker, IPC_KEPT, &kept, copy);
         k->n_given++;
+        killpoint(KEEP_GAVE);
     }
 }
 
@@ -89,6 +92,7 @@ on_keep(void *ctx, ipc_addr from, const void *msg, int *fd)
     if (held_put(k->held, m->conn, take_fd(fd)) < 0)
         log_debug(NULL, "connection %016llx is not of this slot",
                 (unsigned long long)m->conn);
+    killpoint(KEEP_PUT);
     count(k);
 }
 
@@ -100,6 +104,7 @@ on_release(void *ctx, ipc_addr from, const void *msg, int *fd)
 
     (void)from, (void)fd;
     held_drop(k->held, m->conn);
+    killpoint(KEEP_DROPPED);
     count(k);
 }
 

@@ -2,6 +2,7 @@
  * sasl.c -- the SASL dialogue on the stream (RFC 6120, 6.4); the auth process decides
  */
 #include "base/b64.h"
+#include "base/killpoint.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -85,6 +86,7 @@ step_send(struct worker *w, struct conn *c, struct xml_el *el, bool initial)
         }
         stream_enter(w, c, STREAM_SASL_WAIT);
         outbox_send(w, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_STEP, &step);
+        killpoint(SASL_ASKED);
         live_of(w, c)->answer_s = w->now_s + ANSWER_MS / 1000;
     }
     buf_fini(&data);

@@ -54,7 +54,6 @@ give(struct keeper *k)
 
             k->giving = false;
             proc_send(k->p, k->worker, IPC_KEPT_ALL, &all);
-            killpoint(KEEP_ALL);
             return;
         }
         copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -66,7 +65,6 @@ give(struct keeper *k)
         kept = (struct ipc_conn){ .conn = conn };
         post_send_fd(k->p->post, k->worker, IPC_KEPT, &kept, copy);
         k->n_given++;
-        killpoint(KEEP_GAVE);
     }
 }
 

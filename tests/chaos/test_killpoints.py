@@ -29,12 +29,19 @@ class World:
         server.start(env=page.environment())
         self.crowd = crowd.Crowd(server, CLIENTS, TLS, VISITORS, RATE, PACE)
         self.names = set(crowd.processes(server))
+        self.n_workers_killed = 0
 
     def start_master(self):
         self.server.start(ready=False, env=self.page.environment())
 
     def pid(self, name):
         return wait.until(lambda: crowd.processes(self.server).get(name), f"{name} to be there")
+
+    def kill(self, role):
+        """The workers in turn: who dies too often is started later."""
+        names = sorted(n for n in self.names if crowd.role_of(n) == role)
+        self.n_workers_killed += 1
+        os.kill(self.pid(names[self.n_workers_killed % len(names)]), signal.SIGKILL)
 
     def all_there(self):
         return set(crowd.processes(self.server)) == self.names and \
@@ -69,11 +76,11 @@ def bring_about(world, point, role):
     if point.name == "tx:undoing":
         world.page.arm("tx:stored", "worker", 30)  # in the middle of a transaction
     elif point.when == "KILLED":
-        os.kill(world.pid({"router": "router"}.get(role, f"{role} 0")), signal.SIGKILL)
+        world.kill(role)
     elif point.when == "TAKEN":
-        os.kill(world.pid("worker 0"), signal.SIGKILL)
+        world.kill("worker")
     elif point.when == "SPAWN":
-        os.kill(world.pid("admin"), signal.SIGKILL)
+        world.kill("admin")
     elif point.when == "RELOAD":
         server.process.send_signal(signal.SIGHUP)
     elif point.when == "ADOPT":

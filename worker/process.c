@@ -81,6 +81,13 @@ on_auth_result(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_auth_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    sasl_on_restarted(self(ctx));
+}
+
+static void
 on_route_bound(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct worker *w = self(ctx);
@@ -407,6 +414,7 @@ on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
 
 static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_AUTH_RESULT] = on_auth_result,
+    [IPC_AUTH_RESTARTED] = on_auth_restarted,
     [IPC_ROUTE_BOUND] = on_route_bound,
     [IPC_ROUTE_PRESENT] = on_route_present,
     [IPC_ROUTE_SYNC] = on_route_sync,

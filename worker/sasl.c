@@ -15,6 +15,7 @@
 enum {
     FAILURES_MAX = 3,
     ANSWER_MS = 20000,
+    RESTARTED_S = 2, /* as whole seconds are counted: one at the least */
     DATA_MAX = 16384
 };
 
@@ -177,6 +178,19 @@ sasl_on_result(struct worker *w, struct conn *c, const struct ipc_auth_result *r
 
         log_info(conn_ctx(w, c), "authentication failed: %s", sasl_error_name(e));
         fail(w, c, e, result->text);
+    }
+}
+
+/* What the new one finds in its mailbox it answers within this time. */
+void
+sasl_on_restarted(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state == STREAM_SASL_WAIT &&
+                live_of(w, c)->answer_s > w->now_s + RESTARTED_S)
+            live_of(w, c)->answer_s = w->now_s + RESTARTED_S;
     }
 }
 

@@ -207,7 +207,7 @@ static bool
 is_back(const struct person *p)
 {
     return p->is_online ||
-           (p->kind == VISITS && p->client.fd < 0); /* nobody waits for a visitor */
+           (p->kind == VISITS && p->client.fd < 0 && !crowd.to_visitors);
 }
 
 bool

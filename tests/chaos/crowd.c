@@ -2,7 +2,7 @@
  * crowd.c -- clients that keep books, for a server that is being killed
  *
  *     crowd [-h ADDRESS] -p PORT -P TLS-PORT [-d DOMAIN] [-n PERSONS] [-t OF-THEM-TLS]
- *           [-v VISITORS] [-r MESSAGES-A-SECOND] [-x PACE] [-s SEED]
+ *           [-v VISITORS [-o]] [-r MESSAGES-A-SECOND] [-x PACE] [-s SEED]
  *
  * Says "ready" when all are online and see each other. Then it takes commands, a line
  * each: "go"; "settle" (says no more, waits until all has come, counts what has not);
@@ -186,7 +186,7 @@ options(int argc, char **argv)
 {
     int o;
 
-    while ((o = getopt(argc, argv, "h:p:P:d:n:t:v:r:s:x:")) != -1) {
+    while ((o = getopt(argc, argv, "h:p:P:d:n:t:v:or:s:x:")) != -1) {
         switch (o) {
         case 'h':
             crowd.site.address = optarg;
@@ -211,6 +211,9 @@ options(int argc, char **argv)
             break;
         case 'r':
             crowd.rate = atof(optarg);
+            break;
+        case 'o':
+            crowd.to_visitors = true;
             break;
         case 'x':
             crowd.pace = atof(optarg);

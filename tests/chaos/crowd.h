@@ -13,7 +13,8 @@
  * archive (XEP-0313), or visits: a short session, again and again, with one contact.
  */
 enum {
-    TALKS = 2,
+    TALKS = 3,
+    CONTACTS = 2,
     PROBES = 8,            /* the first persons' first talks are quick: they see gaps */
     PROBE_US = 10 * 1000,  /* between two messages of theirs */
     WINDOW = 8,            /* messages of one talk under way */
@@ -62,8 +63,8 @@ struct person {
     bool was_online;  /* since connect: its end is a loss */
     bool is_leaving;  /* has closed its stream */
     bool is_expected; /* its connection ends because it wishes so */
-    int n_talks, n_contacts, contact[TALKS];
-    bool subscribed[TALKS];
+    int n_talks, n_contacts, contact[CONTACTS];
+    bool subscribed[CONTACTS];
     struct talk talk[TALKS];
     uint32_t presence, n_visits;
     uint64_t presence_us, roster_us, leave_us, retry_us;
@@ -92,8 +93,9 @@ struct bucket {
 struct crowd {
     struct client_site site;
     int port, port_tls, n, n_tls, n_visitors;
-    double rate; /* messages a second, of all but the probes */
-    double pace; /* of all else: 2 is twice as often */
+    bool to_visitors; /* they are written to, whether they are there or not */
+    double rate;      /* messages a second, of all but the probes */
+    double pace;      /* of all else: 2 is twice as often */
     struct person *person;
     struct books books;
     bool going; /* new messages are sent */

@@ -29,7 +29,7 @@ WRONG = ("connections_lost", "sessions_lost", "lost", "acked_lost", "repeated", 
 class Crowd:
     """clients of the server; -n of them, -t with TLS, and visitors."""
 
-    def __init__(self, server, clients, tls, visitors=2, rate=200, pace=1, seed=1):
+    def __init__(self, server, clients, tls, visitors=2, rate=200, pace=1, seed=1, to_visitors=False):
         self.server, self.n = server, clients
         self.violations = []
         self.checked, self.n_checked = {}, 0
@@ -43,7 +43,7 @@ class Crowd:
         self.process = subprocess.Popen(
             [os.path.join(BUILD, "chaos", "crowd"), "-p", str(server.port), "-P", str(server.port_tls),
              "-d", DOMAIN, "-n", str(clients), "-t", str(tls), "-v", str(visitors), "-r", str(rate),
-             "-x", str(pace), "-s", str(seed)],
+             "-x", str(pace), "-s", str(seed)] + ["-o"] * to_visitors,
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1)
         self.reader = threading.Thread(target=self.read, daemon=True)
         self.reader.start()
@@ -70,7 +70,10 @@ class Crowd:
         return json.loads(text) if text.startswith("{") else text
 
     def ask(self, command, timeout=2 * wait.PATIENCE):
-        self.process.stdin.write(command + "\n")
+        try:
+            self.process.stdin.write(command + "\n")
+        except BrokenPipeError:
+            pass  # answer() says why
         return self.answer(timeout)
 
     def go(self):

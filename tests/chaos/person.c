@@ -46,7 +46,19 @@ talk_init(struct person *p, int to, bool bare)
     t->interval_us = (uint64_t)(2.0 * crowd.n / crowd.rate * 1e6);
     if (p->client.index < PROBES && !bare)
         t->interval_us = PROBE_US;
+}
+
+static void
+contact_init(struct person *p, int to, bool bare)
+{
+    talk_init(p, to, bare);
     p->contact[p->n_contacts++] = to;
+}
+
+static int
+visited_by(int visitor)
+{
+    return visitor * 7 % crowd.n;
 }
 
 void
@@ -67,7 +79,7 @@ person_init(struct person *p, int i)
                               : CLIENT_DIRECT;
         p->kind = VISITS;
         p->wants_sm = v % 2 == 0; /* what it has not acknowledged goes back */
-        talk_init(p, v * 7 % crowd.n, true);
+        contact_init(p, visited_by(v), true);
         return;
     }
     snprintf(c->user, sizeof c->user, "bench%d", i);
@@ -78,8 +90,13 @@ person_init(struct person *p, int i)
     p->wants_sm = i % 4 == 1 || i % 4 == 2;
     p->kind = i >= PROBES && i % 8 == 1 ? MOVES : STAYS;
     p->wants_archive = i % 8 == 2 || i % 8 == 3;
-    talk_init(p, i ^ 1, false);
-    talk_init(p, (i + crowd.n / 2) % crowd.n, true);
+    contact_init(p, i ^ 1, false);
+    contact_init(p, (i + crowd.n / 2) % crowd.n, true);
+    for (int v = 0; v < crowd.n_visitors && crowd.to_visitors && p->n_talks < TALKS;
+            v++) {
+        if (visited_by(v) == i)
+            talk_init(p, crowd.n + v, true);
+    }
 }
 
 static void
@@ -246,7 +263,8 @@ person_turn(struct person *p, uint64_t now)
 {
     bool may_wait = p->kind != VISITS && p->sm_on && p->sm_id[0];
 
-    if (p->retry_us && now >= p->retry_us && (crowd.going || p->kind != VISITS)) {
+    if (p->retry_us && now >= p->retry_us &&
+            (crowd.going || p->kind != VISITS || crowd.to_visitors)) {
         client_close(&p->client);
         person_come(p);
         return;

@@ -148,6 +148,7 @@ quit(void)
     int n_left = 0;
 
     crowd.going = false;
+    crowd.leaving = true;
     for (int i = 0; i < crowd_all(); i++) {
         struct person *p = &crowd.person[i];
 
@@ -159,10 +160,8 @@ quit(void)
     do {
         turn(20);
         n_left = 0;
-        for (int i = 0; i < crowd_all(); i++) {
-            crowd.person[i].retry_us = 0;
+        for (int i = 0; i < crowd_all(); i++)
             n_left += crowd.person[i].client.fd >= 0;
-        }
     } while (n_left > 0 && clock_us() < until);
     input_ended = true;
 }

@@ -98,7 +98,8 @@ struct crowd {
     double pace;      /* of all else: 2 is twice as often */
     struct person *person;
     struct books books;
-    bool going; /* new messages are sent */
+    bool going;   /* new messages are sent */
+    bool leaving; /* nobody comes any more */
     uint64_t started_us;
     struct bucket *bucket;
     size_t n_buckets;

@@ -263,6 +263,8 @@ person_turn(struct person *p, uint64_t now)
 {
     bool may_wait = p->kind != VISITS && p->sm_on && p->sm_id[0];
 
+    if (crowd.leaving)
+        return;
     if (p->retry_us && now >= p->retry_us &&
             (crowd.going || p->kind != VISITS || crowd.to_visitors)) {
         client_close(&p->client);

@@ -19,6 +19,7 @@
 #include "admin/call.h"
 #include "admin/help.h"
 #include "admin/json.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "ipc/peer.h"
 
@@ -178,6 +179,7 @@ request_start(struct client *c, const struct control_request *m)
     result_begin(&rq->result, command, m->json);
     c->has_request = true;
     request_log(c, rq);
+    killpoint(ADMIN_ASKED);
     command_handler(command->id)(rq);
 }
 

@@ -17,6 +17,7 @@
 
 #include "auth/auth.h"
 #include "auth/sasl.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "proc/proc.h"
@@ -123,6 +124,7 @@ dialogue_finish(struct dialogue *d, enum sasl_status status)
         m.status = IPC_AUTH_FAILURE;
         m.failure = (uint8_t)sasl_failure(d->sasl);
     }
+    killpoint(AUTH_DECIDED);
     proc_send(auth->proc, d->worker, IPC_AUTH_RESULT, &m);
     dialogue_free(d);
 }
@@ -207,6 +209,7 @@ dialogue_on_status(struct dialogue *d, enum sasl_status status, bool decided)
     case SASL_CHALLENGE:
         d->place = AT_CLIENT;
         m.data = sasl_data(d->sasl);
+        killpoint(AUTH_CHALLENGE);
         proc_send(d->auth->proc, d->worker, IPC_AUTH_RESULT, &m);
         break;
     case SASL_WANT_CREDS:
@@ -307,6 +310,7 @@ dialogue_new(struct auth *auth, ipc_addr from, const struct ipc_auth_step *m,
     list_add(&auth->by_age, &d->age);
     map_set(&auth->dialogues, conn_key(&d->conn), d);
     loop_timer_set(auth->proc->loop, &d->timer, auth->lifetime_ms);
+    killpoint(AUTH_STEP);
 }
 
 static struct dialogue *

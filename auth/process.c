@@ -92,9 +92,16 @@ auth_prepare(struct proc *p)
     return 0;
 }
 
+/*
+ * Dialogues died with a predecessor: clients who wait for the answer to what it had read
+ * need not wait as long as for one that is slow.
+ */
 static int
 auth_start(struct proc *p)
 {
+    for (unsigned i = 0; p->starts > 0 && i < p->n_workers; i++)
+        proc_send(p, ipc_addr_of(PROC_WORKER, i), IPC_AUTH_RESTARTED,
+                &(struct ipc_nothing){ 0 });
     proc_ready(p);
     return 0;
 }

@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -132,6 +133,7 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
     atomic_signal_fence(memory_order_seq_cst);
     r->inbox->handled = 0;
     atomic_signal_fence(memory_order_seq_cst);
+    killpoint(INBOX_CLEARED);
     do
         n = recvmsg(fd, &mh, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     while (n < 0 && errno == EINTR);
@@ -139,6 +141,7 @@ packet_receive(struct mailbox_reader *r, int fd, struct packet *p)
         return errno == EAGAIN || errno == EWOULDBLOCK ? 0
                : errno == ECONNRESET                   ? -EPIPE
                                                        : -errno;
+    killpoint(INBOX_RECEIVED);
     packet_take_fds(p, &mh);
     if (n == 0)
         return -EPIPE;
@@ -274,8 +277,10 @@ packet_handle(struct mailbox_reader *r, struct packet *p, uint32_t first)
             r->n_bad++;
         if (r->set_u32)
             r->set_u32(r->ctx, &r->inbox->handled, ok ? i + 1 : n);
+        killpoint(INBOX_FRAME);
         if (r->commit)
             r->commit(r->ctx);
+        killpoint(INBOX_HANDLED);
         if (!ok)
             return;
     }

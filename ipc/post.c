@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "ipc/mailbox.h"
 
@@ -220,7 +221,11 @@ peer_flush(struct peer *peer)
     while (!peer->full && !list_empty(&peer->packets)) {
         struct packet *p = list_entry(peer->packets.next, struct packet, node);
         size_t size = p->bytes.n;
-        int r = packet_send(peer, p);
+        int r;
+
+        killpoint(POST_SENDING);
+        r = packet_send(peer, p);
+        killpoint(POST_SENT);
 
         if (r == -EAGAIN || r == -EWOULDBLOCK || r == -ENOBUFS || r == -ETOOMANYREFS) {
             /*

@@ -16,10 +16,10 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "master/hello.h"
-#include "master/killpoint.h"
 #include "master/unixsock.h"
 
 enum {
@@ -305,7 +305,7 @@ adopt_service(struct master *m, struct buf *error)
     if (r != 0)
         m->stay = true; /* whatever becomes of us, they go on there */
     if (r == 1) {
-        killpoint("adopt:received");
+        killpoint(ADOPT_RECEIVED);
         r = take(m, &e, error);
     }
     estate_fini(&e);

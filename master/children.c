@@ -23,8 +23,9 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
-#include "master/killpoint.h"
+#include "master/pretend.h"
 #include "master/pidfd.h"
 #include "master/spawn.h"
 
@@ -264,10 +265,10 @@ child_spawn(struct child *c)
     pid = spawn(m->exe, title, c->start_fd, m->log.fd);
     if (pid < 0)
         return (int)pid;
-    killpoint("spawn:forked");
+    killpoint(SPAWN_FORKED);
     close_fd(&c->start_fd);
     c->pid = pid;
-    c->process.fd = killpoint_no_pidfd() ? -1 : pidfd_of(pid);
+    c->process.fd = pretend_no_pidfd() ? -1 : pidfd_of(pid);
     if (c->process.fd < 0)
         c->process.fd = -1;
     holders_hold(c, ESTATE_PROCESS, (uint64_t)pid,
@@ -282,11 +283,11 @@ child_boot(struct child *c)
         loop_timer_set(c->master->loop, &c->timer, HOLDERS_PAUSE_MS);
         return;
     }
-    killpoint("spawn:held");
+    killpoint(SPAWN_HELD);
     boot_send(c);
     c->booted = true;
     post_flush(c->master->post);
-    killpoint("spawn:booted");
+    killpoint(SPAWN_BOOTED);
 }
 
 static void
@@ -313,7 +314,7 @@ child_start(struct child *c)
         loop_timer_set(c->master->loop, &c->timer, HOLDERS_PAUSE_MS);
         return;
     }
-    killpoint("spawn:opened");
+    killpoint(SPAWN_OPENED);
     status_reset(c->status);
     c->started_ms = clock_ms();
     c->status->started_ms = c->started_ms;

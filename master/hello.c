@@ -15,7 +15,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "master/estate.h"
-#include "master/killpoint.h"
+#include "master/pretend.h"
 #include "proc/status.h"
 
 enum {
@@ -27,7 +27,7 @@ hello_signature(void)
 {
     static const struct hash_key key = { { 1, 2 } };
     const uint64_t parts[] = { ipc_signature(), ESTATE_KINDS, STATUS_MAGIC,
-        sizeof(struct status_page), killpoint_layout() };
+        sizeof(struct status_page), pretend_layout() };
 
     return hash_bytes(&key, parts, sizeof parts);
 }

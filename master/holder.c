@@ -25,6 +25,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "ipc/peer.h"
 #include "master/estate.h"
@@ -211,6 +212,7 @@ on_hold_begin(void *ctx, ipc_addr from, const void *msg, int *fd)
 
     (void)from, (void)fd;
     estate_begin(&h->estate, ((const struct ipc_u64 *)msg)->value);
+    killpoint(HOLD_BEGUN);
 }
 
 static void
@@ -222,6 +224,7 @@ on_hold(void *ctx, ipc_addr from, const void *msg, int *fd)
     h->giving = false; /* nobody asks and tells at once; the list may have changed */
     if (estate_put(&h->estate, msg, take_fd(fd)) < 0)
         log_error(NULL, "a descriptor is not held: too many, or of an unknown kind");
+    killpoint(HOLD_ONE);
 }
 
 static void
@@ -239,6 +242,7 @@ on_hold_end(void *ctx, ipc_addr from, const void *msg, int *fd)
     }
     h->p->status->counter[COUNTER_KEPT] = h->estate.n;
     estate_changed(h);
+    killpoint(HOLD_ALL);
     proc_send(h->p, from, IPC_HOLDING, &answer);
 }
 

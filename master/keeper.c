@@ -16,6 +16,7 @@
 #include <errno.h>
 #include <fcntl.h>
 
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "master/held.h"
 
@@ -89,6 +90,7 @@ on_keep(void *ctx, ipc_addr from, const void *msg, int *fd)
     if (held_put(k->held, m->conn, take_fd(fd)) < 0)
         log_debug(NULL, "connection %016llx is not of this slot",
                 (unsigned long long)m->conn);
+    killpoint(KEEP_PUT);
     count(k);
 }
 
@@ -100,6 +102,7 @@ on_release(void *ctx, ipc_addr from, const void *msg, int *fd)
 
     (void)from, (void)fd;
     held_drop(k->held, m->conn);
+    killpoint(KEEP_DROPPED);
     count(k);
 }
 

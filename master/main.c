@@ -14,6 +14,7 @@
 
 #include "admin/process.h"
 #include "auth/process.h"
+#include "base/killpoint.h"
 #include "conf/foreign.h"
 #include "master/holder.h"
 #include "master/keeper.h"
@@ -182,6 +183,7 @@ main(int argc, char **argv)
     int control_fd, r = 1;
 
     open_standard_descriptors();
+    killpoint_begin();
     conf_foreign_load();
     control_fd = spawn_control_fd();
     if (control_fd >= 0)

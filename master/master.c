@@ -23,8 +23,8 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
-#include "master/killpoint.h"
 
 enum {
     START_PATIENCE_MS = 120 * 1000, /* of the process that waits in the foreground */
@@ -94,12 +94,12 @@ start_others(struct master *m)
         return;
     m->all_started = true;
     loop_timer_cancel(m->loop, &m->holders_timer);
-    killpoint("start:held");
+    killpoint(START_HELD);
     for (unsigned i = 0; i < m->n_children; i++) {
         if (m->child[i].role != PROC_HOLDER)
             child_start(&m->child[i]);
     }
-    killpoint("start:all");
+    killpoint(START_ALL);
 }
 
 void
@@ -191,7 +191,7 @@ master_stop(struct master *m, bool restart)
     m->status->ready = 0;
     daemon_notify(restart ? "RELOADING=1" : "STOPPING=1");
     holders_abandon(m);
-    killpoint("stop:abandoned");
+    killpoint(STOP_ABANDONED);
     loop_timer_cancel(m->loop, &m->start_timer);
     loop_timer_cancel(m->loop, &m->holders_timer);
     for (unsigned i = 0; i < m->n_children; i++)
@@ -430,9 +430,9 @@ adopt(struct master *m)
         child_ask(&m->child[i]);
         if (m->child[i].state == CHILD_ASKED && m->child[i].role == PROC_HOLDER)
             holders_tell(&m->child[i]);
-        killpoint("adopt:one");
+        killpoint(ADOPT_ONE);
     }
-    killpoint("adopt:asked");
+    killpoint(ADOPT_ASKED);
     reload_take(m, conf);
 }
 
@@ -453,7 +453,7 @@ serve(struct master *m)
     } else {
         write_page(m);
         loop_timer_set(m->loop, &m->holders_timer, HOLDERS_MS);
-        killpoint("start:made");
+        killpoint(START_MADE);
         for (unsigned i = 0; i < HOLDERS; i++)
             child_start(&m->child[i]);
     }

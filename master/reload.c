@@ -12,10 +12,10 @@
 
 #include <string.h>
 
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "master/certs.h"
-#include "master/killpoint.h"
 
 enum {
     PATIENCE_MS = 15 * 1000
@@ -114,7 +114,7 @@ reload_send(struct child *c)
     post_send(m->post, c->addr, IPC_RELOAD, &number);
     if (c->role == PROC_WORKER)
         boot_send_listeners(c);
-    killpoint("reload:one");
+    killpoint(RELOAD_ONE);
 }
 
 void
@@ -132,14 +132,14 @@ send_all(struct master *m)
         loop_timer_set(m->loop, &m->reload.send_timer, HOLDERS_PAUSE_MS);
         return;
     }
-    killpoint("reload:held");
+    killpoint(RELOAD_HELD);
     m->reload.sent = true;
     for (unsigned i = 0; i < m->n_children; i++) {
         if (m->child[i].state == CHILD_READY)
             reload_child_ready(&m->child[i]);
     }
     post_flush(m->post);
-    killpoint("reload:sent");
+    killpoint(RELOAD_SENT);
     if (m->reload.under_way && m->reload.n_pending == 0)
         finish(m, IPC_OK);
 }
@@ -196,7 +196,7 @@ reload_take(struct master *m, struct conf *conf)
     m->conf = conf;
     load(m);
     listeners_commit(m->listeners);
-    killpoint("reload:taken");
+    killpoint(RELOAD_TAKEN);
     holders_tell_all(m);
     master_log_changed(m);
     spread(m);

@@ -32,7 +32,8 @@ enum {
 };
 
 static const char *const env_kept[] = { "TZ", "LANG", "LC_ALL", "ASAN_OPTIONS",
-    "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE" };
+    "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS", "LLVM_PROFILE_FILE",
+    "STANZAD_KILLPOINTS" };
 
 static void
 close_from(int first)

@@ -23,6 +23,7 @@
 #include <unistd.h>
 
 #include "base/hash.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 
 enum {
@@ -91,6 +92,7 @@ on_boot(void *ctx, ipc_addr from, const void *msg, int *fd)
             m->secret.n != sizeof p->secret)
         return;
     p->role = (enum proc_role)m->role;
+    killpoint_role(p->role);
     p->slot = m->slot;
     p->n_workers = m->n_workers;
     p->starts = m->starts;

@@ -16,6 +16,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "router/bind.h"
 #include "router/route.h"
@@ -119,7 +120,9 @@ on_bind(void *ctx, ipc_addr from, const void *msg, int *fd)
         };
 
         proc_count(r->p, COUNTER_ROUTE_BINDS, 1);
+        killpoint(ROUTE_BOUND);
         proc_send(r->p, from, IPC_ROUTE_BOUND, &bound);
+        killpoint(ROUTE_ANSWERED);
     } else if (out->status == ROUTE_OK && m->serial != 0) {
         answer_present(r, from, m->conn, m->serial, out->was_available);
     }
@@ -165,6 +168,7 @@ on_presence(void *ctx, ipc_addr from, const void *msg, int *fd)
             table_set(r->table, m->bare, m->conn, s.priority, s.available, s.flags,
                     s.epoch);
     }
+    killpoint(ROUTE_SHOWN);
     answer_present(r, from, m->conn, m->serial, s.was_available);
 }
 
@@ -210,6 +214,7 @@ on_synced(void *ctx, ipc_addr from, const void *msg, int *fd)
     (void)fd;
     if (sync_complete(&r->sync, ipc_addr_slot(from), m->value))
         loop_again(r->p->loop);
+    killpoint(ROUTE_SYNCED);
 }
 
 static void
@@ -219,6 +224,7 @@ on_turn_end(void *arg)
     uint64_t n;
 
     if (sync_step(&r->sync, r->table, SWEEP_BUCKETS)) {
+        killpoint(ROUTE_SWEPT);
         loop_again(r->p->loop);
         return;
     }
@@ -293,8 +299,10 @@ router_start(struct proc *p)
 
     loop_on_turn_end(p->loop, &r->turn);
     loop_again(p->loop);
-    for (unsigned i = 0; i < p->n_workers; i++)
+    for (unsigned i = 0; i < p->n_workers; i++) {
         ask(r, ipc_addr_of(PROC_WORKER, i), epoch);
+        killpoint(ROUTE_ASKED);
+    }
     proc_ready(p);
     return 0;
 }

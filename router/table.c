@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/hash.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "base/rand.h"
 #include "router/chunk.h"
@@ -273,7 +274,9 @@ table_put(struct table *t, const struct table_session *s, uint64_t instead)
     next = p.at ? LINK_NEXT(load(&node_at(t, p.at)[NODE_LINK]))
                 : BUCKET_HEAD(load(p.bucket));
     node_write(node_at(t, at), hash, LINK(next, words, class), s);
+    killpoint(ROUTE_WRITTEN);
     chain_set(t, &p, at);
+    killpoint(ROUTE_LINKED);
     add(t, HEADER_BYTES, (uint64_t)chunk_units(class) * LAYOUT_UNIT);
     store(&t->header[HEADER_TOP], t->heap.top);
     if (p.at) {
@@ -297,6 +300,7 @@ table_set(struct table *t, struct str bare, uint64_t conn, int8_t priority,
     if (!p.at)
         return false;
     store(&node_at(t, p.at)[NODE_STATE], STATE(priority, available, flags, epoch));
+    killpoint(ROUTE_CHANGED);
     /* For those who remember what they found (route_unchanged). */
     bucket = load(p.bucket);
     store(p.bucket, BUCKET(BUCKET_COUNT(bucket) + 1, BUCKET_HEAD(bucket)));
@@ -309,6 +313,7 @@ remove_at(struct table *t, const struct place *p, bool last_of_user)
     uint64_t link = load(&node_at(t, p->at)[NODE_LINK]);
 
     chain_set(t, p, LINK_NEXT(link));
+    killpoint(ROUTE_CUT);
     node_free(t, p->at, LINK_CLASS(link));
     add(t, HEADER_SESSIONS, -(uint64_t)1);
     add(t, HEADER_USERS, -(uint64_t)last_of_user);

@@ -16,9 +16,12 @@ tx_commit(struct tx *tx)
     if (--tx->depth > 0)
         return false;
     atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_COMMIT);
     tx->n = 0; /* the commit */
     atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_COMMITTED);
     tx->number++;
+    killpoint(TX_COUNTED);
     return true;
 }
 
@@ -33,8 +36,10 @@ tx_note(struct tx *tx, void *at, size_t size)
     note->before = 0;
     memcpy(&note->before, at, size);
     atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_NOTING);
     tx->n++;
     atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_NOTED);
 }
 
 unsigned
@@ -43,8 +48,10 @@ tx_recover(struct tx *tx)
     unsigned n = tx->n;
 
     assert(n <= TX_NOTES_MAX);
-    for (unsigned i = n; i-- > 0;)
+    for (unsigned i = n; i-- > 0;) {
         memcpy(tx->note[i].at, &tx->note[i].before, tx->note[i].size);
+        killpoint(TX_UNDOING);
+    }
     atomic_signal_fence(memory_order_seq_cst);
     tx->n = 0;
     tx->depth = 0;

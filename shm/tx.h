@@ -7,6 +7,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/killpoint.h"
+
 /*
  * Transactions on a slot segment, by undo: before a word is changed, its address and
  * old content are noted in the slot; the commit forgets the notes with one store.
@@ -53,6 +55,7 @@ void tx_note(struct tx *tx, void *at, size_t size);
         tx_note((tx), &(lvalue), sizeof(lvalue));  \
         (lvalue) = (value);                        \
         atomic_signal_fence(memory_order_seq_cst); \
+        killpoint(TX_STORED);                      \
     } while (0)
 
 #endif

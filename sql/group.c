@@ -16,6 +16,7 @@
  */
 #include "sql/db.h"
 
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -91,6 +92,7 @@ sql_db_on_group(struct sql_db *db)
 
         list_del(&req->node);
         answer(db, req);
+        killpoint(SQL_ANSWERED);
     }
     group_free(db);
 }
@@ -204,6 +206,7 @@ on_kick(struct loop_timer *timer)
     db->running = true;
     db->group_since_ms = now;
     db->stats.groups++;
+    killpoint(SQL_GROUP);
     db->engine->run(db->conn, &db->group, db->group_writes);
 }
 
@@ -254,6 +257,7 @@ void
 sql_group_add(struct sql_db *db, struct sql_req *req)
 {
     sql_queue_add(&db->queue, req);
+    killpoint(SQL_QUEUED);
     if (!db->watch.place)
         loop_timer_set(db->loop, &db->watch, WATCH_MS);
     sql_group_kick(db);

@@ -10,6 +10,7 @@
 
 #include <assert.h>
 
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -100,6 +101,7 @@ pg_run(struct sql_conn *c, struct list *group, bool writes)
     walk_begin(c, &c->in);
     if (!send_group(c))
         sql_db_on_lost(c->db, PQerrorMessage(c->pg));
+    killpoint(SQL_COMMIT);
 }
 
 static struct sql_value
@@ -272,6 +274,7 @@ group_end(struct sql_conn *c)
     struct sql_req *failed = c->failed;
     bool group_failed = c->group_failed;
 
+    killpoint(SQL_COMMITTED);
     c->group = NULL;
     c->failed = NULL;
     c->group_failed = false;

@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
 
@@ -507,8 +508,11 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
             sql_db_on_read(c->db, req);
     }
     c->limit_at_ms = 0;
-    if (writes && rc == SQLITE_OK)
+    if (writes && rc == SQLITE_OK) {
+        killpoint(SQL_COMMIT);
         rc = step_once(c->commit);
+        killpoint(SQL_COMMITTED);
+    }
     return rc;
 }
 

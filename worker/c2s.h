@@ -52,6 +52,8 @@ void sasl_on_element(struct worker *w, struct conn *c, struct xml_el *el);
 void sasl_on_result(
         struct worker *w, struct conn *c, const struct ipc_auth_result *result);
 void sasl_on_timeout(struct worker *w, struct conn *c);
+/* There is another auth process: it knows nothing of what was under way. */
+void sasl_on_restarted(struct worker *w);
 
 /* The router's answer to a request to bind; and the request once more. */
 void c2s_bind_again(struct worker *w, struct conn *c);

@@ -6,6 +6,7 @@
  * until the end of the turn, because callers further up may still look at it.
  */
 #include "worker/conn.h"
+#include "base/killpoint.h"
 #include "worker/outbox.h"
 
 #include <arpa/inet.h>
@@ -267,15 +268,21 @@ worker_commit(struct worker *w)
 {
     if (!tx_commit(w->tx))
         return;
-    if (w->slot->transaction_conn && w->slot->transaction_conn == w->slot->poison_conn.what)
+    if (w->slot->transaction_conn &&
+            w->slot->transaction_conn == w->slot->poison_conn.what)
         w->slot->poison_conn.what = 0; /* it was not this stanza, then */
     w->slot->transaction_conn = 0;
     w->proc->status->transaction = 0;
-    for (size_t i = 0; i < w->n_garbage; i++)
+    killpoint(COMMIT_SAID);
+    for (size_t i = 0; i < w->n_garbage; i++) {
         slab_free(w->slab, w->garbage[i]);
+        killpoint(COMMIT_FREED);
+    }
     w->n_garbage = 0;
     outbox_committed(w);
+    killpoint(COMMIT_SENT);
     jobs_committed(w);
+    killpoint(COMMIT_ASKED);
 }
 
 void
@@ -474,6 +481,7 @@ conn_cut(struct worker *w, struct conn *c)
         w->n_conns--;
         proc_uncount(w->proc, COUNTER_CONNECTIONS, 1);
     }
+    killpoint(CLOSE_CUT);
     outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &msg);
     l->flags |= LIVE_DEAD;
     if (w->n_dead == w->dead_size) {
@@ -547,6 +555,7 @@ conn_reap(struct worker *w)
         session_set_caps(w, c, SESSION_CAPS_NONE, NULL);
         worker_begin(w, NULL);
         conn_empty(w, c);
+        killpoint(CLOSE_EMPTIED);
         worker_commit(w);
         *l = (struct live){ .fd = -1 };
         conn_record_free(w, c);

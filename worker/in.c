@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <sys/socket.h>
 
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
@@ -214,7 +215,9 @@ on_stanza(void *arg, struct xml_el *el, size_t end)
     worker_begin(w, c);
     SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
     c2s_on_element(w, c, el);
+    killpoint(IN_ELEMENT);
     worker_commit(w);
+    killpoint(IN_HANDLED);
     if (w->to_slow)
         wait_for_peer(w, c);
     return goes_on(w, c);
@@ -294,6 +297,7 @@ text_trim(struct worker *w, struct conn *c)
     chunk_trim(w, text, c->tls == CONN_PLAIN ? w->read_chunk : w->plain_chunk, done);
     SET(w, c->text_done, 0);
     worker_commit(w);
+    killpoint(IN_TRIMMED);
     l->fed -= done;
 }
 
@@ -337,8 +341,10 @@ record_to_text(struct worker *w, struct conn *c, size_t size)
     if (k->size - k->len < size) /* the one lent is smaller than the largest record */
         k = chunk_with_room(w, &c->plain, &w->plain_chunk, size);
     n = tls_open(w, c, k->data + k->len, k->size - k->len);
-    if (n > 0)
+    if (n > 0) {
         SET(w, k->len, k->len + (uint32_t)n);
+        killpoint(IN_OPENED);
+    }
     worker_commit(w);
     return n;
 }
@@ -450,10 +456,12 @@ receive(struct worker *w, struct conn *c)
                 c2s_on_eof(w, c);
             return;
         }
+        killpoint(IN_RECEIVED);
         worker_begin(w, NULL);
         SET(w, c->rx_total, c->rx_total + (uint64_t)n);
         SET(w, k->len, k->len + (uint32_t)n);
         worker_commit(w);
+        killpoint(IN_COUNTED);
         proc_count(w->proc, COUNTER_BYTES_IN, (uint64_t)n);
         shaper_spend(w, c, (size_t)n);
         l->last_rx_s = w->now_s;

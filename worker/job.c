@@ -20,6 +20,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "sql/client.h"
 #include "sql/op.h"
 #include "worker/account.h"
@@ -35,7 +36,7 @@ enum {
     RETRY_FIRST_MS = 1000,
     RETRY_MOST_MS = 30 * 1000,
     TOLD_MOST_MS = 5000,
-    ACCOUNT_PATIENCE_MS = 3000, /* for failures that come at once */
+    ACCOUNT_PATIENCE_MS = 3000,         /* for failures that come at once */
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 #define REQUEST_TOO_LARGE UINT32_MAX /* as request_head.n */
@@ -243,6 +244,7 @@ record_new(struct worker *w, const struct job_start *start)
     else
         SET(w, w->slot->job_first, s);
     SET(w, w->slot->job_last, s);
+    killpoint(JOB_MADE);
     return s;
 }
 
@@ -431,6 +433,7 @@ ask(struct worker *w, struct slot_job *s)
     r = sql_client_ask(w->sql, &call);
     if (r == 0) {
         s->live->asked = true;
+        killpoint(JOB_ASKED);
         return;
     }
     if (r == -ENOBUFS || r == -EHOSTDOWN) {
@@ -500,7 +503,9 @@ run_step(struct worker *w, struct slot_job *s, const struct sql_result *result)
     }
     if (!j.goes_on)
         record_end(w, s);
+    killpoint(JOB_STEPPED);
     worker_commit(w);
+    killpoint(JOB_DONE);
     arena_fini(&arena);
 }
 

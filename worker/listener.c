@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/killpoint.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/pressure.h"
@@ -96,6 +97,7 @@ accepted(struct worker *w, const struct listener *ln, int fd,
         return;
     }
     conf = &w->proc->conf->listeners[ln->index];
+    killpoint(ACCEPT_SOCKET);
     socket_prepare(fd);
     c = conn_new(w, fd, ln->index, addr,
             conf->use_proxy_protocol ? STREAM_PROXY
@@ -103,12 +105,14 @@ accepted(struct worker *w, const struct listener *ln, int fd,
                                      : STREAM_HEADER);
     if (!c)
         return;
+    killpoint(ACCEPT_RECORD);
     if (loop_add_fd(w->loop, fd, WORKER_CLASS_CONN,
                 (uint64_t)c->generation << 22 | conn_index(w, c)) < 0) {
         conn_close(w, c, "the event loop refuses it");
         return;
     }
     keep(w, c, fd);
+    killpoint(ACCEPT_KEPT);
     worker_begin(w, c);
     if (is_over_limit(w, c)) {
         proc_count(w->proc, COUNTER_C2S_REFUSED, 1);

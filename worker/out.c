@@ -17,6 +17,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "base/killpoint.h"
 #include "worker/conn.h"
 #include "worker/jobs.h"
 #include "worker/pressure.h"
@@ -207,6 +208,7 @@ out_seal(struct worker *w, struct conn *c)
         r = tls_seal(w, c, part);
         if (r == 0)
             out_drop(w, &c->out, part.n);
+        killpoint(OUT_SEALED);
     }
     if (r == 0 && c->out.bytes == 0 &&
             (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
@@ -236,7 +238,10 @@ static int
 queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
 {
     while (q->bytes > 0 && (l->flags & LIVE_WRITABLE)) {
-        ssize_t n = queue_send(l->fd, q);
+        ssize_t n;
+
+        killpoint(OUT_SENDING);
+        n = queue_send(l->fd, q);
 
         if (n < 0 && errno == EINTR)
             continue;
@@ -246,10 +251,12 @@ queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
         }
         if (n < 0)
             return -errno;
+        killpoint(OUT_SENT);
         worker_begin(w, NULL);
         SET(w, c->tx_total, c->tx_total + (uint64_t)n);
         out_drop(w, q, (size_t)n);
         worker_commit(w);
+        killpoint(OUT_COUNTED);
         proc_count(w->proc, COUNTER_BYTES_OUT, (uint64_t)n);
         l->out_deadline_s = 0; /* it reads */
     }

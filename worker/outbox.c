@@ -8,6 +8,7 @@
  */
 #include "worker/outbox.h"
 
+#include "base/killpoint.h"
 #include "shm/zone.h"
 #include "worker/conn.h"
 
@@ -79,7 +80,9 @@ outbox_send(struct worker *w, ipc_addr to, enum ipc_type type, const void *msg)
     e.len = (uint32_t)w->frame.n;
     e.number = w->slot->outbox.number + 1;
     box_add(w, &e);
+    killpoint(OUTBOX_KEPT);
     post_send_packed(w->proc->post, to, type, buf_str(&w->frame), e.number);
+    killpoint(OUTBOX_POSTED);
     w->outbox_unsent += e.len;
     if (post_backlog_of(w->proc->post, to) > SLOW_HIGH) {
         w->to_slow = true;

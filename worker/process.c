@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
@@ -75,8 +76,16 @@ on_auth_result(void *ctx, ipc_addr from, const void *msg, int *fd)
         return;
     worker_begin(w, c);
     sasl_on_result(w, c, m);
+    killpoint(SASL_ANSWERED);
     worker_commit(w);
     in_resume(w, c);
+}
+
+static void
+on_auth_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    sasl_on_restarted(self(ctx));
 }
 
 static void
@@ -91,6 +100,7 @@ on_route_bound(void *ctx, ipc_addr from, const void *msg, int *fd)
         return;
     worker_begin(w, c);
     c2s_on_bound(w, c, m);
+    killpoint(BIND_ANSWERED);
     worker_commit(w);
     in_resume(w, c);
 }
@@ -107,6 +117,7 @@ on_route_present(void *ctx, ipc_addr from, const void *msg, int *fd)
         return;
     worker_begin(w, c);
     session_on_present(w, c, m);
+    killpoint(PRESENCE_SHOWN);
     worker_commit(w);
 }
 
@@ -120,8 +131,10 @@ on_route_sync(void *ctx, ipc_addr from, const void *msg, int *fd)
         struct conn *c = &w->conns[i];
 
         if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT ||
-                c->state == STREAM_DETACHED)
+                c->state == STREAM_DETACHED) {
             session_resync(w, c);
+            killpoint(SYNC_ONE);
+        }
     }
     outbox_send(w, from, IPC_ROUTE_SYNCED, msg);
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
@@ -374,6 +387,7 @@ recovered(struct worker *w)
 {
     w->kept_all = false;
     recover_end(w);
+    killpoint(TAKE_ALL);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
     if (w->stopping)
@@ -464,6 +478,7 @@ on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
 
 static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_AUTH_RESULT] = on_auth_result,
+    [IPC_AUTH_RESTARTED] = on_auth_restarted,
     [IPC_ROUTE_BOUND] = on_route_bound,
     [IPC_ROUTE_PRESENT] = on_route_present,
     [IPC_ROUTE_SYNC] = on_route_sync,
@@ -525,7 +540,9 @@ on_turn_end(void *arg)
     pressure_relieve(w);
     arena_reset(&w->scratch);
     post_flush(w->proc->post);
+    killpoint(OUTBOX_SENT);
     outbox_settle(w);
+    killpoint(OUTBOX_SETTLED);
     saved_turn_end(w);
     if (!w->blocked && post_backlog(w->proc->post) > BACKLOG_HIGH) {
         w->blocked = true;
@@ -601,8 +618,9 @@ worker_prepare(struct proc *p)
     w->proc = p;
     w->loop = p->loop;
     w->slot = p->slot_zone.base;
-    w->recovering = w->inherited = slot_open(
-            w->slot, p->instance, p->status->faulted, &w->slab);
+    w->recovering = w->inherited =
+            slot_open(w->slot, p->instance, p->status->faulted, &w->slab);
+    killpoint(TAKE_OPENED);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
     w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
@@ -664,12 +682,16 @@ worker_start(struct proc *p)
     post_on_drained(p->post, on_drained, w);
     tick_begin(w);
     outbox_resume(w);
+    killpoint(TAKE_OUTBOX);
     if (w->recovering)
         recover_begin(w); /* before jobs ask for accounts, which take their sessions */
+    killpoint(TAKE_ASKED);
     jobs_resume(w);
+    killpoint(TAKE_JOBS);
     if (!saved_begin(w) && !w->recovering)
         process_serve(w); /* otherwise on_kept_all does, or saved.c */
     inbox_resume(w);
+    killpoint(TAKE_INBOX);
     return 0;
 }
 

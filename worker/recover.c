@@ -27,6 +27,7 @@
 #endif
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
@@ -204,6 +205,7 @@ reconcile(struct worker *w, struct conn *c, int fd)
     if (got > 0)
         SET(w, c->in->len, c->in->len + (uint32_t)got);
     worker_commit(w);
+    killpoint(TAKE_COUNTED);
     return true;
 }
 
@@ -334,6 +336,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     worker_begin(w, NULL);
     go_on(w, c);
     worker_commit(w);
+    killpoint(TAKE_SOCKET);
     out_dirty(w, c);
     in_resume(w, c);
 }

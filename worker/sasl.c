@@ -2,6 +2,7 @@
  * sasl.c -- the SASL dialogue on the stream (RFC 6120, 6.4); the auth process decides
  */
 #include "base/b64.h"
+#include "base/killpoint.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -14,6 +15,7 @@
 enum {
     FAILURES_MAX = 3,
     ANSWER_MS = 20000,
+    RESTARTED_S = 2, /* as whole seconds are counted: one at the least */
     DATA_MAX = 16384
 };
 
@@ -85,6 +87,7 @@ step_send(struct worker *w, struct conn *c, struct xml_el *el, bool initial)
         }
         stream_enter(w, c, STREAM_SASL_WAIT);
         outbox_send(w, ipc_addr_of(PROC_AUTH, 0), IPC_AUTH_STEP, &step);
+        killpoint(SASL_ASKED);
         live_of(w, c)->answer_s = w->now_s + ANSWER_MS / 1000;
     }
     buf_fini(&data);
@@ -175,6 +178,19 @@ sasl_on_result(struct worker *w, struct conn *c, const struct ipc_auth_result *r
 
         log_info(conn_ctx(w, c), "authentication failed: %s", sasl_error_name(e));
         fail(w, c, e, result->text);
+    }
+}
+
+/* What the new one finds in its mailbox it answers within this time. */
+void
+sasl_on_restarted(struct worker *w)
+{
+    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
+        struct conn *c = &w->conns[i];
+
+        if (c->state == STREAM_SASL_WAIT &&
+                live_of(w, c)->answer_s > w->now_s + RESTARTED_S)
+            live_of(w, c)->answer_s = w->now_s + RESTARTED_S;
     }
 }
 

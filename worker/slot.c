@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 
 static uint64_t
 slab_offset(void)
@@ -90,6 +91,7 @@ slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **r
     if (slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
             strcmp(slot->instance, instance) == 0) {
         tx_recover(&slot->tx);
+        killpoint(TAKE_UNDONE);
         note_poison(slot, faulted);
         *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, false);
         for (uint32_t i = 0; i < slot->conns_used; i++) {

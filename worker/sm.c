@@ -15,6 +15,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/rand.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
@@ -370,6 +371,7 @@ sm_detach(struct worker *w, struct conn *c)
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);
     SET(w, c->route_flags, c->route_flags | ROUTE_DETACHED);
     session_flags_changed(w, c);
+    killpoint(SM_DETACHED);
     log_info(conn_ctx(w, c), "the connection is lost; the session waits for %u s",
             c->sm->max_s);
 }
@@ -386,6 +388,7 @@ sm_give_back(struct worker *w, struct conn *c)
         undelivered(
                 w, c, (struct str){ sm->first->bytes, sm->first->n }, sm->first->at_us);
         item_drop(w, sm);
+        killpoint(SM_BACK);
     }
 }
 

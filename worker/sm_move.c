@@ -18,6 +18,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
@@ -127,6 +128,7 @@ sm_resume(struct worker *w, struct conn *c, struct str previd, uint32_t h)
     }
     stream_enter(w, c, STREAM_SM_WAIT);
     ask_for(w, &m);
+    killpoint(SM_ASKED);
 }
 
 static void
@@ -218,6 +220,7 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     session_keep(w, c, 0, m->kept_0);
     session_keep(w, c, 1, m->kept_1);
     take_directed(w, c, m->directed);
+    killpoint(SM_COMING);
 }
 
 static bool
@@ -253,6 +256,7 @@ sm_on_item(struct worker *w, const struct ipc_sm_item *m)
         return;
     sm_note_out(w, c, m->stanza);
     SET(w, c->sm->last->at_us, m->at_us);
+    killpoint(SM_ITEM);
 }
 
 static void
@@ -299,6 +303,7 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
     e.account = session_account(w, c);
     if (e.host)
         hook_run(w, HOOK_SESSION_MOVED, &e);
+    killpoint(SM_HERE);
     if (c->state == STREAM_DETACHED && w->stopping && !saved_can(w))
         conn_forget(w, c);
 }
@@ -435,10 +440,12 @@ sm_on_resume(struct worker *w, const struct ipc_sm_resume *m)
     late_end(w, c);
     session_release(w, c, NULL, NULL); /* it comes back as active (XEP-0352, 6.2) */
     give(w, from, m, c);
+    killpoint(SM_GIVEN);
     SET(w, c->sm->moved_to, m->conn);
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)MOVED_S * 1000000);
     had_connection = c->state == STREAM_OPEN;
     moved(w, c);
+    killpoint(SM_MOVED);
     if (had_connection)
         conn_cut(w, c); /* of no use any more */
 }

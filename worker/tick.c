@@ -99,6 +99,16 @@ excuse(const struct worker *w, struct live *l)
 }
 
 static void
+measure(struct worker *w)
+{
+    struct slab_stats slab;
+
+    slab_get_stats(w->slab, &slab);
+    w->proc->status->counter[COUNTER_SLOT_BYTES] = slab.bytes_used;
+    w->proc->status->counter[COUNTER_JOBS] = jobs_waiting(w);
+}
+
+static void
 on_tick(struct loop_timer *t)
 {
     struct worker *w = container_of(t, struct worker, tick_timer);
@@ -142,6 +152,7 @@ on_tick(struct loop_timer *t)
     iq_tick(w);
     accounts_tick(w);
     trim(w);
+    measure(w);
     loop_timer_set(w->loop, t, TICK_MS);
 }
 

@@ -154,7 +154,7 @@ class Server:
         self.process = None
 
     def can_kill_at_points(self):
-        """Was the program built with them (master/killpoint.h)?"""
+        """Was the program built with them (base/killpoint.h)?"""
         with open(f"{BUILD}/stanzad", "rb") as f:
             return b"STANZAD_KILLPOINT\0" in f.read()
 

@@ -149,6 +149,61 @@ call_restart_process(const struct call *call)
 }
 
 static void
+call_replace(const struct call *call)
+{
+    struct master *m = call->m;
+    uint64_t slot = UINT64_MAX;
+    unsigned role = 0;
+    int r = -ENOENT;
+
+    if (call->n_args > 1 && str_to_u64(call->arg[1], &slot) < 0) {
+        call_reply(m, call->id, IPC_INVALID, STR("the slot must be a number"));
+        return;
+    }
+    if (m->state == MASTER_STOPPING) {
+        call_reply(m, call->id, IPC_UNAVAILABLE, STR("the service is stopping"));
+        return;
+    }
+    while (role < PROC_ROLES &&
+            !str_eq_c(call->arg[0], proc_role_name((enum proc_role)role)))
+        role++;
+    if (role < PROC_ROLES || (str_eq_c(call->arg[0], "all") && call->n_args == 1))
+        r = roll_begin(m, role, slot);
+    if (r == 0)
+        call_reply(m, call->id, IPC_OK, STR_NULL);
+    else
+        call_reply(m, call->id, r == -EBUSY ? IPC_CONFLICT : IPC_NOT_FOUND,
+                r == -EBUSY ? STR("another planned restart is under way")
+                            : STR("there is no such process"));
+}
+
+static void
+call_progress(const struct call *call)
+{
+    const struct roll *r = &call->m->roll;
+    struct str rest = buf_str(&r->report), line;
+    struct buf list = { 0 };
+
+    ipc_list_add(&list, str_from(roll_state_name(r->state)));
+    while (rest.n > 0 && str_cut(&rest, '\n', &line))
+        ipc_list_add(&list, line);
+    reply_list(call, &list);
+    buf_fini(&list);
+}
+
+static void
+call_crashes(const struct call *call)
+{
+    struct str rest = buf_str(&call->m->deaths.lines), line;
+    struct buf list = { 0 };
+
+    while (rest.n > 0 && str_cut(&rest, '\n', &line))
+        ipc_list_add(&list, line);
+    reply_list(call, &list);
+    buf_fini(&list);
+}
+
+static void
 call_reload_config(const struct call *call)
 {
     reload_begin(call->m, call->id);

@@ -28,7 +28,10 @@
 #define SYSCONFDIR "/usr/local/etc"
 #endif
 
-/* Set for the image that replaces a master which was asked to restart. */
+/*
+ * Set for the image that replaces a master: "1" after everybody has ended, "2" when it
+ * goes on with the processes.
+ */
 #define AGAIN_ENV "STANZAD_AGAIN"
 
 static const struct proc_role_ops *const roles[PROC_ROLES] = {
@@ -98,7 +101,7 @@ check(const struct master_options *opt)
 
 /* Executes the program once more, with the same options; returns only if that fails. */
 static int
-start_again(const struct master_options *opt, const char *exe)
+start_again(const struct master_options *opt, const char *exe, bool replaces)
 {
     char *argv[10];
     int n = 0;
@@ -117,7 +120,7 @@ start_again(const struct master_options *opt, const char *exe)
     }
     ARG(NULL);
 #undef ARG
-    setenv(AGAIN_ENV, "1", 1);
+    setenv(AGAIN_ENV, replaces ? "2" : "1", 1);
     execv(exe, argv);
     execv("/proc/self/exe", argv);
     fprintf(stderr, "stanzad: cannot start again: %s\n", strerror(errno));
@@ -138,6 +141,7 @@ open_standard_descriptors(void)
 static void
 options_read(int argc, char **argv, struct master_options *opt, bool *ret_only_check)
 {
+    const char *again;
     int c;
 
     *ret_only_check = false;
@@ -167,7 +171,9 @@ options_read(int argc, char **argv, struct master_options *opt, bool *ret_only_c
     }
     if (optind < argc)
         usage();
-    opt->again = getenv(AGAIN_ENV) != NULL;
+    again = getenv(AGAIN_ENV);
+    opt->again = again != NULL;
+    opt->replaced = again && *again == '2';
     unsetenv(AGAIN_ENV);
 }
 
@@ -196,7 +202,7 @@ main(int argc, char **argv)
         opt.loader.home = opt.loader.database_path = opt.loader.log_path = home;
         r = only_check ? check(&opt) : master_run(&opt, exe);
         if (r < 0)
-            r = start_again(&opt, exe);
+            r = start_again(&opt, exe, r == MASTER_REPLACE);
     } else {
         fprintf(stderr, "stanzad: cannot find out its own path: %s\n", strerror(errno));
     }

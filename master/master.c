@@ -135,6 +135,7 @@ master_child_ready(struct child *c)
     enter(m, MASTER_SERVING);
     loop_timer_cancel(m->loop, &m->start_timer);
     m->status->ready = 1;
+    roll_on_serving(m);
     daemon_ready(&m->daemon);
     daemon_notify("READY=1");
 }
@@ -187,6 +188,7 @@ master_stop(struct master *m, bool restart)
         return;
     log_notice(NULL, restart ? "restarting" : "stopping");
     enter(m, MASTER_STOPPING);
+    roll_abort(m, "the service stops");
     m->restart = restart;
     m->status->ready = 0;
     daemon_notify(restart ? "RELOADING=1" : "STOPPING=1");
@@ -395,6 +397,10 @@ prepare(struct master *m, struct buf *error)
     if (r == 0)
         r = holders_open(m);
     if (r == 0)
+        deaths_load(m);
+    if (r == 0)
+        roll_load(m);
+    if (r == 0)
         r = home_write_pid(&m->home);
     if (r == 0)
         r = watch_signals(m);
@@ -422,7 +428,10 @@ adopt(struct master *m)
 
     log_notice(NULL, "going on with the processes of the master before, in %s",
             m->home.path);
-    words_log(m, "the master before", m->status);
+    if (!m->opt->replaced) {
+        words_log(m, "the master before", m->status);
+        deaths_add(m, "master", 0, "died", STR("another one goes on"));
+    }
     write_page(m);
     m->conf_next = NULL;
     m->all_started = true;
@@ -486,6 +495,8 @@ finish(struct master *m)
     close_fd(&m->routes_rw);
     close_fd(&m->routes_ro);
     buf_fini(&m->reload.text);
+    roll_fini(m);
+    deaths_fini(m);
     loop_free(&m->loop);
     logfile_close(&m->log);
     conf_free(&m->conf);
@@ -523,12 +534,15 @@ master_run(const struct master_options *opt, const char *exe)
         r = serve(&m);
         if (r < 0)
             buf_addf(&error, "the event loop failed: %s", strerror(-r));
-        log_notice(NULL, "stopped");
+        if (!m.replace)
+            log_notice(NULL, "stopped");
     }
     if (error.n > 0)
         fprintf(stderr, "stanzad: %.*s\n", STR_ARG(str_trim(buf_str(&error))));
     buf_fini(&error);
     close_fd(&m.daemon.parent_fd);
     finish(&m);
-    return r < 0 ? 1 : m.restart ? -1 : 0;
+    if (r < 0)
+        return 1;
+    return m.replace ? MASTER_REPLACE : m.restart ? MASTER_AGAIN : 0;
 }

@@ -10,10 +10,12 @@
 #include "ipc/post.h"
 #include "master/backoff.h"
 #include "master/daemon.h"
+#include "master/deaths.h"
 #include "master/estate.h"
 #include "master/home.h"
 #include "master/listeners.h"
 #include "master/logfile.h"
+#include "master/roll.h"
 #include "proc/status.h"
 #include "shm/zone.h"
 
@@ -27,11 +29,17 @@ struct master_options {
     struct conf_loader loader;    /* how the configuration is read, below home */
     bool foreground;
     bool again; /* this image was executed by the master that was here before */
+    bool replaced; /* and goes on with its processes */
+};
+
+enum {
+    MASTER_AGAIN = -1,  /* everybody has ended: start once more */
+    MASTER_REPLACE = -2 /* everybody is there: execute the program and go on */
 };
 
 /*
- * Serves until it is told to stop. Returns the exit status; -1: stopped in order to
- * start again, so the caller executes the program once more.
+ * Serves until it is told to stop. Returns the exit status, or one of the above: then
+ * the caller executes the program once more.
  */
 int master_run(const struct master_options *opt, const char *exe);
 
@@ -119,6 +127,7 @@ struct master {
     uint64_t state_since_ms;
     unsigned stop_phase;
     bool restart; /* start again after stopping */
+    bool replace; /* end, and leave everything to the program that is executed next */
     bool adopted; /* we go on with the processes of another master */
     bool stay; /* should we end, the others go on: leave what they need in its place */
 
@@ -130,6 +139,9 @@ struct master {
         struct buf text;
         struct loop_timer timer, send_timer;
     } reload;
+
+    struct roll roll;
+    struct deaths deaths;
 
     bool all_started;
     struct loop_timer watch_timer, start_timer, holders_timer;
@@ -171,8 +183,8 @@ void child_fini(struct child *c);
 void child_start(struct child *c);
 void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after that */
 /*
- * Ends the occupant so that the next one starts at once. A worker is killed: told to
- * end it would take leave of its clients, killed it hands them to its successor.
+ * Ends the occupant so that the next one starts at once. A worker leaves at a clean
+ * point: told to end it would take leave of its clients.
  */
 void child_replace(struct child *c);
 void child_reap(struct child *c); /* looks whether it has ended */

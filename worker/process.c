@@ -13,10 +13,12 @@
 #include "worker/home.h"
 #include "worker/in.h"
 #include "worker/jobs.h"
+#include "worker/leave.h"
 #include "worker/listener.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/quarantine.h"
 #include "worker/recover.h"
 #include "worker/presence.h"
 #include "worker/session.h"
@@ -298,7 +300,7 @@ recovered(struct worker *w)
     recover_end(w);
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
-    if (!w->stopping)
+    if (!w->stopping && !w->leaving)
         serve(w);
 }
 
@@ -314,12 +316,19 @@ on_keeper_empty(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_leave(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    leave_begin(self(ctx));
+}
+
+static void
 on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct worker *w = self(ctx);
 
     (void)from, (void)msg, (void)fd;
-    if (!w->recovering)
+    if (!w->recovering && !w->leaving)
         listener_open(w, w->proc->n_listeners - 1);
 }
 
@@ -402,6 +411,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_NOTIFIED] = on_notified,
     [IPC_SQL_REPLY] = on_sql_reply,
     [IPC_SQL_RESTARTED] = on_sql_restarted,
+    [IPC_LEAVE] = on_leave,
     [IPC_KEPT] = on_kept,
     [IPC_KEPT_ALL] = on_kept_all,
     [IPC_KEEPER_EMPTY] = on_keeper_empty,
@@ -448,6 +458,8 @@ on_turn_end(void *arg)
     } else if (w->blocked && post_backlog(w->proc->post) == 0) {
         on_drained(w); /* what waited went with its receiver */
     }
+    if (w->leaving)
+        leave_try(w);
 }
 
 static void
@@ -516,8 +528,8 @@ worker_prepare(struct proc *p)
     w->proc = p;
     w->loop = p->loop;
     w->slot = p->slot_zone.base;
-    w->recovering = w->inherited = slot_open(
-            w->slot, p->instance, p->status->faulted, &w->slab);
+    w->recovering = w->inherited =
+            slot_open(w->slot, p->instance, p->status->faulted, &w->slab);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
     w->pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
@@ -551,6 +563,7 @@ static void
 inbox_resume(struct worker *w)
 {
     struct slot *s = w->slot;
+    struct ipc_quarantine q = { .what = STR("frame of another process") };
     uint32_t frame;
     uint64_t what;
 
@@ -561,7 +574,12 @@ inbox_resume(struct worker *w)
         log_error(NULL,
                 "quarantine: %u worker processes died of a frame; it is dropped",
                 s->poison_frame.deaths);
-        s->inbox.handled++;
+        q.deaths = s->poison_frame.deaths;
+        q.bytes = mailbox_next(&s->inbox);
+        worker_begin(w, NULL);
+        SET(w, s->inbox.handled, s->inbox.handled + 1);
+        quarantine_send(w, &q);
+        worker_commit(w);
     }
     mailbox_resume(&w->proc->mailbox_reader);
 }

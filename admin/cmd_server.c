@@ -126,6 +126,12 @@ cmd_restart(struct request *rq)
         ask_master(rq, "restart", 0, on_done);
 }
 
+void
+cmd_upgrade(struct request *rq)
+{
+    ask_master(rq, "upgrade", rq->arg[0].p ? 1 : 0, on_done);
+}
+
 enum {
     PROGRESS_TIME,
     PROGRESS_TOOK = 4,

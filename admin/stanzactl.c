@@ -433,7 +433,8 @@ follow(const struct options *opt)
 static bool
 is_followed(const struct command *c, const struct control_request *rq)
 {
-    return c && c->id == COMMAND_restart_0 && rq->n_args > 1;
+    return c && ((c->id == COMMAND_restart_0 && rq->n_args > 1) ||
+                        c->id == COMMAND_upgrade_0);
 }
 
 static int

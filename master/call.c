@@ -2,7 +2,7 @@
  * call.c -- what the admin process asks of the master, by calls.def
  *
  * The admin process talks to people, so what comes from it is checked like anything
- * else that comes from outside; there is nothing here that takes a path or a command.
+ * else that comes from outside. Only an upgrade takes a path: program.c says of what.
  */
 #include "master/master.h"
 
@@ -175,6 +175,29 @@ call_replace(const struct call *call)
         call_reply(m, call->id, r == -EBUSY ? IPC_CONFLICT : IPC_NOT_FOUND,
                 r == -EBUSY ? STR("another planned restart is under way")
                             : STR("there is no such process"));
+}
+
+static void
+call_upgrade(const struct call *call)
+{
+    struct master *m = call->m;
+    struct buf error = { 0 };
+    char *path = str_heap_c(call->n_args > 0 ? call->arg[0] : STR(""));
+    int r;
+
+    if (*path && *path != '/')
+        call_reply(m, call->id, IPC_INVALID, STR("the path must begin with /"));
+    else if (m->state == MASTER_STOPPING)
+        call_reply(m, call->id, IPC_UNAVAILABLE, STR("the service is stopping"));
+    else if ((r = roll_upgrade(m, path, &error)) == 0)
+        call_reply(m, call->id, IPC_OK, STR_NULL);
+    else if (r == -EBUSY)
+        call_reply(
+                m, call->id, IPC_CONFLICT, STR("another planned restart is under way"));
+    else
+        call_reply(m, call->id, IPC_INVALID, buf_str(&error));
+    buf_fini(&error);
+    mem_free_p(path);
 }
 
 static void

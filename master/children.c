@@ -154,6 +154,7 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
     bool numbered = role == PROC_WORKER || role == PROC_KEEPER || role == PROC_HOLDER;
 
     *c = (struct child){ .master = m,
+        .program = m->program,
         .role = role,
         .slot = slot,
         .addr = ipc_addr_of(role, slot),
@@ -274,7 +275,7 @@ child_spawn(struct child *c)
     pid_t pid;
 
     snprintf(title, sizeof title, "stanzad: %s", c->name);
-    pid = spawn(m->exe, title, c->start_fd, m->log.fd);
+    pid = spawn(c->program->fd, title, c->start_fd, m->log.fd);
     if (pid < 0)
         return (int)pid;
     killpoint("spawn:forked");

@@ -15,6 +15,7 @@
 #include "master/home.h"
 #include "master/listeners.h"
 #include "master/logfile.h"
+#include "master/program.h"
 #include "master/roll.h"
 #include "proc/status.h"
 #include "shm/zone.h"
@@ -30,6 +31,9 @@ struct master_options {
     bool foreground;
     bool again; /* this image was executed by the master that was here before */
     bool replaced; /* and goes on with its processes */
+    int back_fd;   /* the program of that master, should this one not be able to; -1 */
+    bool is_back;  /* it was not: this is that program again */
+    uint32_t layout; /* of slots */
 };
 
 enum {
@@ -39,9 +43,9 @@ enum {
 
 /*
  * Serves until it is told to stop. Returns the exit status, or one of the above: then
- * the caller executes the program once more.
+ * the caller executes the program once more; with MASTER_REPLACE, *ret_exe_fd.
  */
-int master_run(const struct master_options *opt, const char *exe);
+int master_run(const struct master_options *opt, const char *exe, int *ret_exe_fd);
 
 enum child_state {
     CHILD_DOWN,     /* not there; a timer starts it, unless the service stops */
@@ -60,6 +64,7 @@ struct child {
     unsigned slot;
     ipc_addr addr;
     char name[32]; /* "worker 2" */
+    struct program *program; /* that the next occupant is executed from */
 
     int status_rw, status_ro;
     struct zone status_zone;
@@ -99,7 +104,10 @@ enum master_state {
 
 struct master {
     const struct master_options *opt;
-    const char *exe;
+    const char *exe; /* our path */
+    struct list programs;
+    struct program *program; /* ours */
+    struct program *program_next; /* that we shall execute in our place */
     struct home home;
     struct conf *conf;
     struct conf *conf_next;    /* adopted: what the file says now */
@@ -213,8 +221,8 @@ void boot_send_log(struct child *c);
 void boot_send_listeners(struct child *c);
 
 /* words.c: what a process that has died left behind, into the log. */
-void words_log(
-        const struct master *m, const char *name, const struct status_page *page);
+void words_log(const struct program *program, const char *name,
+        const struct status_page *page);
 /*
  * status NULL: it was no child of ours; which signal it was it may have left in its page.
  * The page is told whether it was a fault (status_page.faulted).

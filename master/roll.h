@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/loop.h"
 #include "ipc/ipc.h"
+#include "master/program.h"
 
 struct master;
 
@@ -21,6 +22,8 @@ enum roll_wait {
     ROLL_WAIT_CALM, /* everybody must be ready before the next one goes */
     ROLL_WAIT_ENDED,
     ROLL_WAIT_READY,
+    ROLL_WAIT_PROOF, /* the first of a new program must live for a while */
+    ROLL_WAIT_CHECK, /* a new program is being asked */
     ROLL_WAIT_MASTER /* our own turn: when everything has been sent */
 };
 
@@ -32,7 +35,11 @@ struct roll {
     enum roll_wait wait;
     uint32_t starts; /* of the one whose turn it is, before */
     int32_t pid;
-    uint64_t since_ms, turn_ms;
+    uint64_t since_ms, turn_ms, ready_ms;
+    struct program *target; /* an upgrade: that all are to be executed from */
+    bool is_back;           /* the way back: target is the one from before */
+    struct program_check check;
+    struct loop_timer back_timer;
     struct buf report; /* a line for each that was replaced, roll_report() */
     struct loop_timer timer;
 };
@@ -43,6 +50,13 @@ struct roll {
  * -ENOENT: there is no such process.
  */
 int roll_begin(struct master *m, unsigned role, uint64_t slot);
+
+/*
+ * The same for everybody with another program; "": what is now where ours was. 0 or
+ * -EBUSY, or another -errno with a sentence in error. Goes back by itself, should one
+ * not become ready.
+ */
+int roll_upgrade(struct master *m, const char *path, struct buf *error);
 
 /* The service stops, or the loop ends for another reason. */
 void roll_abort(struct master *m, const char *why);

@@ -29,15 +29,18 @@ log_one(const char *exe, const char *name, struct str line)
 }
 
 void
-words_log(const struct master *m, const char *name, const struct status_page *page)
+words_log(
+        const struct program *program, const char *name, const struct status_page *page)
 {
     struct buf text = { 0 };
     struct str rest, line;
+    char exe[32];
 
+    program_link(program, exe);
     status_last_words(page, &text);
     for (rest = buf_str(&text); str_cut(&rest, '\n', &line);) {
         if (line.n > 0)
-            log_one(m->exe, name, line);
+            log_one(exe, name, line);
     }
     buf_fini(&text);
 }
@@ -48,11 +51,13 @@ add_stack(const struct child *c, struct buf *out)
 {
     const struct status_page *page = c->status;
     unsigned n = 0;
+    char exe[32];
 
+    program_link(c->program, exe);
     for (uint32_t i = 0; i < page->n_frames && i < STATUS_FRAMES && n < 8; i++) {
         struct buf symbol = { 0 };
 
-        symbols_find(c->master->exe, page->frame[i], &symbol);
+        symbols_find(exe, page->frame[i], &symbol);
         if (symbol.n > 0 && !str_starts(buf_str(&symbol), STR("on_fatal")))
             buf_addf(out, "%s%s", n++ ? " < " : "; stack ", buf_c(&symbol));
         buf_fini(&symbol);
@@ -123,7 +128,7 @@ words_log_end(const struct child *c, const int *status)
     else
         buf_add_c(&how, "has ended");
     log_error(NULL, "%s (pid %d) %s", c->name, (int)c->pid, buf_c(&how));
-    words_log(c->master, c->name, c->status);
+    words_log(c->program, c->name, c->status);
     note(c, faulted ? "fault" : signo ? "killed" : "ended", buf_c(&how));
     buf_fini(&how);
 }

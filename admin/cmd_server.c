@@ -10,6 +10,7 @@
 #include "admin/admin.h"
 #include "admin/call.h"
 #include "admin/stats.h"
+#include "base/clock.h"
 #include "base/mem.h"
 
 static const ipc_addr master = PROC_MASTER << 10;
@@ -119,7 +120,107 @@ cmd_stop(struct request *rq)
 void
 cmd_restart(struct request *rq)
 {
-    ask_master(rq, "restart", 0, on_done);
+    if (rq->arg[0].p)
+        ask_master(rq, "replace", rq->arg[1].p ? 2 : 1, on_done);
+    else
+        ask_master(rq, "restart", 0, on_done);
+}
+
+void
+cmd_upgrade(struct request *rq)
+{
+    ask_master(rq, "upgrade", rq->arg[0].p ? 1 : 0, on_done);
+}
+
+enum {
+    PROGRESS_TIME,
+    PROGRESS_TOOK = 4,
+    PROGRESS_FIELDS = 6
+};
+
+/* A line of master/calls.def, progress. */
+static void
+progress_row(struct request *rq, struct str line)
+{
+    struct str field[PROGRESS_FIELDS], rest = line;
+    char at[CLOCK_TEXT_SIZE], took[40];
+
+    for (size_t i = 0; i < PROGRESS_FIELDS; i++) {
+        if (!str_cut(&rest, '\t', &field[i]))
+            return; /* of another version */
+    }
+    clock_text(number(field[PROGRESS_TIME]), at);
+    snprintf(took, sizeof took, "%llu.%03llu",
+            (unsigned long long)(number(field[PROGRESS_TOOK]) / 1000),
+            (unsigned long long)(number(field[PROGRESS_TOOK]) % 1000));
+    field[PROGRESS_TIME] = str_from(at);
+    field[PROGRESS_TOOK] = str_from(took);
+    result_row(&rq->result, field);
+}
+
+static void
+on_progress(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
+{
+    struct ipc_list list = reply->results;
+    struct str state = STR("none"), line;
+
+    (void)from;
+    if (reply->status != IPC_OK) {
+        call_failed(rq, reply->status, reply->text);
+        rq->result.exit_status = EXIT_UNDER_WAY; /* the master is just being replaced */
+        return;
+    }
+    ipc_list_next(&list, &state);
+    while (ipc_list_next(&list, &line))
+        progress_row(rq, line);
+    result_end(&rq->result);
+    rq->result.exit_status = str_eq_c(state, "under way") ? EXIT_UNDER_WAY
+                             : str_eq_c(state, "failed")  ? EXIT_ERROR
+                                                          : EXIT_OK;
+}
+
+enum {
+    CRASH_TIME,
+    CRASH_FIELDS = 5
+};
+
+static void
+on_crashes(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
+{
+    struct ipc_list list = reply->results;
+    struct str line;
+
+    (void)from;
+    if (reply->status != IPC_OK) {
+        call_failed(rq, reply->status, reply->text);
+        return;
+    }
+    while (ipc_list_next(&list, &line)) {
+        struct str field[CRASH_FIELDS] = { STR_NULL };
+        char at[CLOCK_TEXT_SIZE];
+        size_t n = 0;
+
+        while (n < CRASH_FIELDS && str_cut(&line, '\t', &field[n]))
+            n++;
+        if (n < CRASH_FIELDS - 1)
+            continue;
+        clock_text(number(field[CRASH_TIME]), at);
+        field[CRASH_TIME] = str_from(at);
+        result_row(&rq->result, field);
+    }
+    result_end(&rq->result);
+}
+
+void
+cmd_crashes(struct request *rq)
+{
+    ask_master(rq, "crashes", 0, on_crashes);
+}
+
+void
+cmd_progress(struct request *rq)
+{
+    ask_master(rq, "progress", 0, on_progress);
 }
 
 /* A configuration that works may have warnings: not part of the result. */

@@ -37,7 +37,8 @@ enum {
     EXIT_ERROR = 1,
     EXIT_USAGE = 2,
     EXIT_NOBODY = 3, /* nobody answers, or no command was given */
-    EXIT_WRONG_USER = 7
+    EXIT_WRONG_USER = 7,
+    EXIT_UNDER_WAY = 75 /* ask again later */
 };
 
 struct control_frame {

@@ -246,7 +246,7 @@ read_files(const struct command *c, struct control_request *rq)
 }
 
 static int
-run_at_server(const struct options *opt, struct control_request *rq)
+run_at_server(const struct options *opt, struct control_request *rq, FILE *out)
 {
     const struct command *c = command_find(rq->arg[0], opt->api_version);
     unsigned timeout_s = opt->has_timeout ? opt->timeout_s : TIMEOUT_S;
@@ -263,7 +263,7 @@ run_at_server(const struct options *opt, struct control_request *rq)
             return EXIT_ERROR;
         rq->arg[i] = str_from(password);
     }
-    r = talk(rq, timeout_s ? (int)timeout_s * 1000 + GRACE_MS : -1, stdout, stderr,
+    r = talk(rq, timeout_s ? (int)timeout_s * 1000 + GRACE_MS : -1, out, stderr,
             &status);
     mem_wipe(password, sizeof password);
     fflush(stdout);
@@ -359,6 +359,108 @@ ping(const struct options *opt)
     return r >= 0 ? EXIT_OK : EXIT_ERROR;
 }
 
+/* An admin process that is being replaced says something else. */
+static bool
+is_answer(struct str text)
+{
+    return str_starts(text, STR("TIME")) || str_starts(text, STR("["));
+}
+
+/* Prints the lines of the table that were not there before. */
+static void
+print_news(struct str text, size_t *known)
+{
+    struct str line;
+    size_t n = 0;
+
+    while (text.n > 0 && str_cut(&text, '\n', &line)) {
+        if (n++ < *known)
+            continue;
+        printf("%.*s\n", STR_ARG(line));
+        *known = n;
+    }
+    fflush(stdout);
+}
+
+/*
+ * Until a planned restart is over. The admin process is replaced in between, and the
+ * master: that nobody answers for a while means nothing.
+ */
+static int
+follow(const struct options *opt)
+{
+    struct control_request rq = { .api_version = COMMAND_API_LATEST,
+        .json = opt->json,
+        .timeout_ms = 5000,
+        .arg = { STR("progress") },
+        .n_args = 1 };
+    uint64_t heard_ms = clock_ms(), end_ms = heard_ms + opt->timeout_s * (uint64_t)1000;
+    size_t known = 0;
+    int status, r;
+
+    for (;;) {
+        char *text = NULL;
+        size_t n = 0;
+        FILE *out = open_memstream(&text, &n);
+
+        status = EXIT_UNDER_WAY;
+        r = out ? talk(&rq, 5000 + GRACE_MS, out, out, &status) : -ENOMEM;
+        if (out)
+            fclose(out);
+        if (r == 0 && (n == 0 || !is_answer((struct str){ text, n })))
+            status = EXIT_UNDER_WAY;
+        else if (r == 0 && (!opt->json || status != EXIT_UNDER_WAY))
+            print_news((struct str){ text, n }, &known);
+        free(text);
+        if (r == 0 && status != EXIT_UNDER_WAY)
+            return status;
+        if (r == 0)
+            heard_ms = clock_ms();
+        else if (clock_ms() - heard_ms > WAIT_S * 1000)
+            return explain(opt, r);
+        if (opt->has_timeout && opt->timeout_s && clock_ms() >= end_ms) {
+            fprintf(stderr,
+                    "Error: not done within %u seconds; `stanzactl progress` "
+                    "tells more\n",
+                    opt->timeout_s);
+            return EXIT_ERROR;
+        }
+        pause_ms(POLL_MS);
+    }
+}
+
+/* Commands that begin something whose end is waited for. */
+static bool
+is_followed(const struct command *c, const struct control_request *rq)
+{
+    return c && ((c->id == COMMAND_restart_0 && rq->n_args > 1) ||
+                        c->id == COMMAND_upgrade_0);
+}
+
+static int
+run_at_server_and_follow(
+        const struct options *opt, const struct command *c, struct control_request *rq)
+{
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out;
+    int status;
+
+    if (!is_followed(c, rq))
+        return run_at_server(opt, rq, stdout);
+    out = open_memstream(&text, &n); /* nothing, or why it could not begin */
+    if (!out)
+        return explain(opt, -ENOMEM);
+    status = run_at_server(opt, rq, out);
+    fclose(out);
+    if (status == EXIT_OK)
+        status = follow(opt);
+    else if (n > 0)
+        fwrite(text, 1, n, stdout);
+    free(text);
+    return status;
+}
+
 static int
 run_here(const struct options *opt, const struct command *c,
         const struct control_request *rq)
@@ -411,5 +513,5 @@ main(int argc, char **argv)
     if (!read_files(c, &rq)) /* before we leave the folder that names are meant in */
         return EXIT_ERROR;
     r = enter(&opt);
-    return r < 0 ? explain(&opt, r) : run_at_server(&opt, &rq);
+    return r < 0 ? explain(&opt, r) : run_at_server_and_follow(&opt, c, &rq);
 }

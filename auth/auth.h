@@ -52,6 +52,8 @@ struct auth {
     struct list by_age;   /* dialogues, the oldest first */
     struct list calls;    /* account calls under way */
     size_t n_calls;
+    struct loop_timer stop_timer;
+    uint64_t stop_until_ms;
 };
 
 const struct auth_host *auth_find_host(const struct auth *auth, struct str name);

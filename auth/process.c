@@ -16,6 +16,11 @@
 #include "base/mem.h"
 #include "sql/client.h"
 
+enum {
+    STOP_MS = 2000,
+    STOP_LOOK_MS = 10
+};
+
 const struct auth_host *
 auth_find_host(const struct auth *auth, struct str name)
 {
@@ -112,14 +117,31 @@ auth_reload(struct proc *p)
     auth_configure(p->self, p->conf);
 }
 
+/* Who is logging in just now gets through; not for ever. */
+static void
+on_stop_timer(struct loop_timer *timer)
+{
+    struct auth *auth = container_of(timer, struct auth, stop_timer);
+    struct proc *p = auth->proc;
+
+    if ((!list_empty(&auth->by_age) || !list_empty(&auth->calls)) &&
+            loop_now_ms(p->loop) < auth->stop_until_ms) {
+        loop_timer_set(p->loop, timer, STOP_LOOK_MS);
+        return;
+    }
+    dialogues_end(auth);
+    accounts_end(auth);
+    proc_stopped(p, 0);
+}
+
 static void
 auth_stop(struct proc *p)
 {
     struct auth *auth = p->self;
 
-    dialogues_end(auth);
-    accounts_end(auth);
-    proc_stopped(p, 0);
+    auth->stop_timer.fn = on_stop_timer;
+    auth->stop_until_ms = loop_now_ms(p->loop) + STOP_MS;
+    on_stop_timer(&auth->stop_timer);
 }
 
 static void

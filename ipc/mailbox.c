@@ -332,6 +332,22 @@ mailbox_has_rest(const struct mailbox_inbox *inbox, uint32_t *ret_frame)
            inbox->handled < p.n_frames;
 }
 
+struct str
+mailbox_next(const struct mailbox_inbox *inbox)
+{
+    struct packet p = { 0 };
+    const char *from;
+
+    if (!packet_open((struct str){ inbox->packet, MAILBOX_PACKET_MAX }, &p))
+        return STR_NULL;
+    for (uint32_t i = 0; i < inbox->handled; i++) {
+        if (!frame_skip(&p))
+            return STR_NULL;
+    }
+    from = p.rest.p;
+    return frame_skip(&p) ? (struct str){ from, (size_t)(p.rest.p - from) } : STR_NULL;
+}
+
 unsigned
 mailbox_resume(struct mailbox_reader *r)
 {

@@ -90,4 +90,7 @@ unsigned mailbox_resume(struct mailbox_reader *r);
 /* Does the inbox hold frames that were not handled? *ret_frame: the next one. */
 bool mailbox_has_rest(const struct mailbox_inbox *inbox, uint32_t *ret_frame);
 
+/* The bytes of that frame, as they came. */
+struct str mailbox_next(const struct mailbox_inbox *inbox);
+
 #endif

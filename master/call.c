@@ -2,7 +2,7 @@
  * call.c -- what the admin process asks of the master, by calls.def
  *
  * The admin process talks to people, so what comes from it is checked like anything
- * else that comes from outside; there is nothing here that takes a path or a command.
+ * else that comes from outside. Only an upgrade takes a path: program.c says of what.
  */
 #include "master/master.h"
 
@@ -146,6 +146,84 @@ call_restart_process(const struct call *call)
         return;
     }
     call_reply(call->m, call->id, IPC_NOT_FOUND, STR("there is no such process"));
+}
+
+static void
+call_replace(const struct call *call)
+{
+    struct master *m = call->m;
+    uint64_t slot = UINT64_MAX;
+    unsigned role = 0;
+    int r = -ENOENT;
+
+    if (call->n_args > 1 && str_to_u64(call->arg[1], &slot) < 0) {
+        call_reply(m, call->id, IPC_INVALID, STR("the slot must be a number"));
+        return;
+    }
+    if (m->state == MASTER_STOPPING) {
+        call_reply(m, call->id, IPC_UNAVAILABLE, STR("the service is stopping"));
+        return;
+    }
+    while (role < PROC_ROLES &&
+            !str_eq_c(call->arg[0], proc_role_name((enum proc_role)role)))
+        role++;
+    if (role < PROC_ROLES || (str_eq_c(call->arg[0], "all") && call->n_args == 1))
+        r = roll_begin(m, role, slot);
+    if (r == 0)
+        call_reply(m, call->id, IPC_OK, STR_NULL);
+    else
+        call_reply(m, call->id, r == -EBUSY ? IPC_CONFLICT : IPC_NOT_FOUND,
+                r == -EBUSY ? STR("another planned restart is under way")
+                            : STR("there is no such process"));
+}
+
+static void
+call_upgrade(const struct call *call)
+{
+    struct master *m = call->m;
+    struct buf error = { 0 };
+    char *path = str_heap_c(call->n_args > 0 ? call->arg[0] : STR(""));
+    int r;
+
+    if (*path && *path != '/')
+        call_reply(m, call->id, IPC_INVALID, STR("the path must begin with /"));
+    else if (m->state == MASTER_STOPPING)
+        call_reply(m, call->id, IPC_UNAVAILABLE, STR("the service is stopping"));
+    else if ((r = roll_upgrade(m, path, &error)) == 0)
+        call_reply(m, call->id, IPC_OK, STR_NULL);
+    else if (r == -EBUSY)
+        call_reply(
+                m, call->id, IPC_CONFLICT, STR("another planned restart is under way"));
+    else
+        call_reply(m, call->id, IPC_INVALID, buf_str(&error));
+    buf_fini(&error);
+    mem_free_p(path);
+}
+
+static void
+call_progress(const struct call *call)
+{
+    const struct roll *r = &call->m->roll;
+    struct str rest = buf_str(&r->report), line;
+    struct buf list = { 0 };
+
+    ipc_list_add(&list, str_from(roll_state_name(r->state)));
+    while (rest.n > 0 && str_cut(&rest, '\n', &line))
+        ipc_list_add(&list, line);
+    reply_list(call, &list);
+    buf_fini(&list);
+}
+
+static void
+call_crashes(const struct call *call)
+{
+    struct str rest = buf_str(&call->m->deaths.lines), line;
+    struct buf list = { 0 };
+
+    while (rest.n > 0 && str_cut(&rest, '\n', &line))
+        ipc_list_add(&list, line);
+    reply_list(call, &list);
+    buf_fini(&list);
 }
 
 static void

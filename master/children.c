@@ -27,10 +27,12 @@
 #include "base/mem.h"
 #include "master/pretend.h"
 #include "master/pidfd.h"
+#include "master/quarantine.h"
 #include "master/spawn.h"
 
 enum {
     REPLACE_GRACE_MS = 10 * 1000,
+    LEAVE_GRACE_MS = 6 * 1000,
     EXIT_MS = 2000 /* from the end of a control channel to that of its process */
 };
 
@@ -46,6 +48,16 @@ on_ready(void *ctx, ipc_addr from, const void *msg, int *fd)
     master_child_ready(c);
 }
 
+/* It was told to end by the master before. */
+static void
+child_end_soon(struct child *c)
+{
+    if (c->role == PROC_WORKER)
+        child_kill(c);
+    else
+        child_replace(c);
+}
+
 static void
 on_adopted(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
@@ -59,7 +71,7 @@ on_adopted(void *ctx, ipc_addr from, const void *msg, int *fd)
     c->state = CHILD_STARTING;
     log_notice(NULL, "%s goes on, as pid %d", c->name, (int)c->pid);
     if (m->stopping)
-        child_replace(c); /* in case that its order to end is not carried out */
+        child_end_soon(c); /* in case that its order to end is not carried out */
     else if (m->ready)
         on_ready(ctx, from, NULL, fd);
 }
@@ -89,6 +101,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_RELOADED] = on_reloaded,
     [IPC_HOLDING] = on_holding,
     [IPC_MASTER_CALL] = call_on_master_call,
+    [IPC_QUARANTINE] = quarantine_on_frame, /* also when we have just adopted it */
 };
 
 static void has_ended(struct child *c, const int *status);
@@ -142,6 +155,7 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
     bool numbered = role == PROC_WORKER || role == PROC_KEEPER || role == PROC_HOLDER;
 
     *c = (struct child){ .master = m,
+        .program = m->program,
         .role = role,
         .slot = slot,
         .addr = ipc_addr_of(role, slot),
@@ -262,7 +276,7 @@ child_spawn(struct child *c)
     pid_t pid;
 
     snprintf(title, sizeof title, "stanzad: %s", c->name);
-    pid = spawn(m->exe, title, c->start_fd, m->log.fd);
+    pid = spawn(c->program->fd, title, c->start_fd, m->log.fd);
     if (pid < 0)
         return (int)pid;
     killpoint(SPAWN_FORKED);
@@ -335,6 +349,19 @@ child_start(struct child *c)
     child_boot(c);
 }
 
+/* A worker leaves everything to its successor; one that cannot is killed, as well. */
+static void
+child_leave(struct child *c)
+{
+    if (c->state != CHILD_READY) {
+        child_kill(c);
+        return;
+    }
+    post_send(c->master->post, c->addr, IPC_LEAVE, &(struct ipc_nothing){ 0 });
+    c->state = CHILD_STOPPING;
+    loop_timer_set(c->master->loop, &c->timer, LEAVE_GRACE_MS);
+}
+
 void
 child_replace(struct child *c)
 {
@@ -347,7 +374,7 @@ child_replace(struct child *c)
     case CHILD_STARTING:
     case CHILD_READY:
         if (c->role == PROC_WORKER)
-            child_kill(c);
+            child_leave(c);
         else
             child_stop(c, REPLACE_GRACE_MS);
         break;
@@ -370,9 +397,17 @@ child_stop(struct child *c, uint64_t grace_ms)
     loop_timer_set(c->master->loop, &c->timer, grace_ms);
 }
 
+/*
+ * A process that a master before us has started may be our child all the same: when
+ * that master was the program that this process executed before.
+ */
 static void
 has_ended(struct child *c, const int *status)
 {
+    int reaped;
+
+    if (!status && c->pid > 0 && waitpid(c->pid, &reaped, WNOHANG) == c->pid)
+        status = &reaped;
     while (mailbox_read(&c->reader, c->control.fd) == 1) /* its last frames */
         ;
     loop_timer_cancel(c->master->loop, &c->timer);
@@ -401,6 +436,6 @@ child_reap(struct child *c)
 {
     int status;
 
-    if (!c->adopted && c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid)
+    if (c->pid > 0 && waitpid(c->pid, &status, WNOHANG) == c->pid)
         has_ended(c, &status);
 }

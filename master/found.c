@@ -51,7 +51,8 @@ find_process(struct child *c, struct estate *e)
 int
 child_find(struct child *c, struct estate *e)
 {
-    const struct thing *slot = estate_find(e, ESTATE_SLOT, c->addr, 0);
+    const struct thing *slot = estate_find(e, ESTATE_SLOT, c->addr, 0),
+                       *program = estate_find(e, ESTATE_PROGRAM, c->addr, 0);
     int r;
 
     c->status_rw = estate_take(e, ESTATE_STATUS_RW, c->addr, 0);
@@ -60,6 +61,10 @@ child_find(struct child *c, struct estate *e)
     c->mailbox[1] = estate_take(e, ESTATE_MAILBOX_SEND, c->addr, 0);
     c->slot_base = slot ? slot->value : 0;
     c->slot_rw = estate_take(e, ESTATE_SLOT, c->addr, 0);
+    if (!program)
+        return -ENOENT;
+    c->program = program_found(c->master, estate_take(e, ESTATE_PROGRAM, c->addr, 0),
+            "", (uint32_t)program->value);
     if (c->status_rw < 0 || c->status_ro < 0 || c->mailbox[0] < 0 ||
             c->mailbox[1] < 0 || (c->role == PROC_WORKER && c->slot_rw < 0))
         return -ENOENT;

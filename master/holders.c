@@ -104,6 +104,7 @@ tell_child(struct telling *t, const struct child *c)
     tell_kind(t, ESTATE_MAILBOX_READ, c->addr, 0, c->mailbox[0]);
     tell_kind(t, ESTATE_MAILBOX_SEND, c->addr, 0, c->mailbox[1]);
     tell_kind(t, ESTATE_SLOT, c->addr, c->slot_base, c->slot_rw);
+    tell_kind(t, ESTATE_PROGRAM, c->addr, c->program->layout, c->program->fd);
     tell_kind(t, ESTATE_CONTROL, c->addr, 0, c->control.fd);
     tell_kind(t, ESTATE_PROCESS, c->addr, (uint64_t)c->pid,
             c->process.fd >= 0 ? c->process.fd : c->control.fd);

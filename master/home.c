@@ -244,6 +244,9 @@ home_furnish(struct home *home, struct buf *error)
 {
     int r = make_dir(home, "sqlite", 0700, home->uid, home->gid, error);
 
+    if (r == 0)
+        r = make_dir(home, "quarantine", 0700, 0, 0, error);
+
     if (r == 0 && home->is_root)
         r = make_dir(home, "empty", 0555, 0, 0, error);
     if (r == 0)

@@ -9,7 +9,8 @@
  * first, and knows its own by the number of the question.
  *
  * A keeper that was restarted holds nothing but what was waiting in its mailbox; it
- * says so, and the worker sends its sockets again.
+ * says so, and the worker sends its sockets again. It is ready when it has them: until
+ * then nobody should replace the worker.
  */
 #include "master/keeper.h"
 
@@ -119,6 +120,16 @@ on_keep_give(void *ctx, ipc_addr from, const void *msg, int *fd)
     give(k);
 }
 
+static void
+on_keeper_full(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    struct proc *p = ctx;
+
+    (void)from, (void)msg, (void)fd;
+    if (!p->status->ready)
+        proc_ready(p);
+}
+
 static int
 keeper_start(struct proc *p)
 {
@@ -132,7 +143,8 @@ keeper_start(struct proc *p)
     count(k);
     if (p->starts > 0)
         proc_send(p, k->worker, IPC_KEEPER_EMPTY, &(struct ipc_nothing){ 0 });
-    proc_ready(p);
+    else
+        proc_ready(p);
     return 0;
 }
 
@@ -152,6 +164,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_KEEP] = on_keep,
     [IPC_RELEASE] = on_release,
     [IPC_KEEP_GIVE] = on_keep_give,
+    [IPC_KEEPER_FULL] = on_keeper_full,
 };
 
 const struct proc_role_ops keeper_ops = {

@@ -12,6 +12,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#if defined(__linux__)
+#include <sys/prctl.h>
+#endif
+
 #include "admin/process.h"
 #include "auth/process.h"
 #include "base/killpoint.h"
@@ -23,14 +27,23 @@
 #include "router/router.h"
 #include "sql/process.h"
 #include "worker/process.h"
+#include "worker/slot.h"
 #include "xmpp/jid.h"
 
 #ifndef SYSCONFDIR
 #define SYSCONFDIR "/usr/local/etc"
 #endif
 
-/* Set for the image that replaces a master which was asked to restart. */
-#define AGAIN_ENV "STANZAD_AGAIN"
+/*
+ * Set for the image that replaces a master: after everybody has ended; to go on with
+ * the processes; the same again, because another program could not. And a descriptor of
+ * the program to go back to.
+ */
+#define AGAIN_ENV      "STANZAD_AGAIN"
+#define AGAIN_STARTS   "1"
+#define AGAIN_REPLACES "2"
+#define AGAIN_IS_BACK  "3"
+#define BACK_ENV       "STANZAD_BACK"
 
 static const struct proc_role_ops *const roles[PROC_ROLES] = {
     [PROC_HOLDER] = &holder_ops,
@@ -60,7 +73,7 @@ prep(struct arena *conf_arena, enum conf_prep_kind kind, struct str in,
 
 static void __attribute__((noreturn)) usage(void)
 {
-    fputs("usage: stanzad [-ftv] [-c file] [-d directory] [-u user]\n", stderr);
+    fputs("usage: stanzad [-ftvV] [-c file] [-d directory] [-u user]\n", stderr);
     exit(2);
 }
 
@@ -97,12 +110,16 @@ check(const struct master_options *opt)
     return r < 0 ? 1 : 0;
 }
 
-/* Executes the program once more, with the same options; returns only if that fails. */
+/*
+ * Executes the program once more, with the same options, or another one that goes on
+ * with our processes; returns only if that fails.
+ */
 static int
-start_again(const struct master_options *opt, const char *exe)
+start_again(
+        const struct master_options *opt, const char *exe, int exe_fd, const char *how)
 {
-    char *argv[10];
-    int n = 0;
+    char *argv[10], back[16];
+    int n = 0, own;
 #define ARG(text) argv[n++] = (char *)(uintptr_t)(text)
 
     ARG("stanzad");
@@ -118,8 +135,18 @@ start_again(const struct master_options *opt, const char *exe)
     }
     ARG(NULL);
 #undef ARG
-    setenv(AGAIN_ENV, "1", 1);
-    execv(exe, argv);
+    setenv(AGAIN_ENV, how, 1);
+    if (exe_fd >= 0) {
+        /* Our own program, for one that cannot go on. */
+        own = strcmp(how, AGAIN_REPLACES) == 0 ? open("/proc/self/exe", O_RDONLY) : -1;
+        snprintf(back, sizeof back, "%d", own);
+        if (own >= 0)
+            setenv(BACK_ENV, back, 1);
+        fexecve(exe_fd, argv, environ);
+    } else {
+        execv(exe, argv);
+    }
+    unsetenv(BACK_ENV);
     execv("/proc/self/exe", argv);
     fprintf(stderr, "stanzad: cannot start again: %s\n", strerror(errno));
     return 1;
@@ -136,13 +163,30 @@ open_standard_descriptors(void)
         close(fd);
 }
 
+/* What an upgrade must know of this program (master/program.c). */
+static void
+say_about(bool goes_on)
+{
+    struct buf text = { 0 };
+
+    program_about(SLOT_LAYOUT, &text);
+    fputs(buf_c(&text), stdout);
+    fflush(stdout);
+    buf_fini(&text);
+    if (!goes_on)
+        exit(0);
+}
+
 static void
 options_read(int argc, char **argv, struct master_options *opt, bool *ret_only_check)
 {
+    const char *again, *back = getenv(BACK_ENV);
+    bool about = false;
+    uint64_t fd;
     int c;
 
     *ret_only_check = false;
-    while ((c = getopt(argc, argv, "c:d:ftu:v")) != -1) {
+    while ((c = getopt(argc, argv, "c:d:ftu:vV")) != -1) {
         switch (c) {
         case 'c':
             opt->conf_path = optarg;
@@ -162,13 +206,26 @@ options_read(int argc, char **argv, struct master_options *opt, bool *ret_only_c
         case 'v':
             puts("stanzad " STANZAD_VERSION);
             exit(0);
+        case 'V':
+            about = true;
+            break;
         default:
             usage();
         }
     }
     if (optind < argc)
         usage();
-    opt->again = getenv(AGAIN_ENV) != NULL;
+    if (about)
+        say_about(*ret_only_check);
+    again = getenv(AGAIN_ENV);
+    opt->again = again != NULL;
+    opt->is_back = again && strcmp(again, AGAIN_IS_BACK) == 0;
+    opt->replaced = opt->is_back || (again && strcmp(again, AGAIN_REPLACES) == 0);
+    if (back && str_to_u64(str_from(back), &fd) == 0 && fcntl((int)fd, F_GETFD) >= 0) {
+        opt->back_fd = (int)fd;
+        fcntl(opt->back_fd, F_SETFD, FD_CLOEXEC);
+    }
+    unsetenv(BACK_ENV);
     unsetenv(AGAIN_ENV);
 }
 
@@ -177,11 +234,16 @@ main(int argc, char **argv)
 {
     struct master_options opt = { .conf_path = SYSCONFDIR "/stanzad/stanzad.yml",
         .home = "/var/lib/stanzad",
+        .back_fd = -1,
+        .layout = SLOT_LAYOUT,
         .loader.prep = prep };
     char *exe, *conf_path, *home;
     bool only_check;
-    int control_fd, r = 1;
+    int control_fd, exe_fd = -1, r = 1;
 
+#if defined(__linux__)
+    prctl(PR_SET_NAME, "stanzad"); /* by descriptor the system knows no name */
+#endif
     open_standard_descriptors();
     killpoint_begin();
     conf_foreign_load();
@@ -196,9 +258,12 @@ main(int argc, char **argv)
         opt.conf_path = conf_path;
         opt.home = home;
         opt.loader.home = opt.loader.database_path = opt.loader.log_path = home;
-        r = only_check ? check(&opt) : master_run(&opt, exe);
+        r = only_check ? check(&opt) : master_run(&opt, exe, &exe_fd);
         if (r < 0)
-            r = start_again(&opt, exe);
+            r = start_again(&opt, exe, exe_fd,
+                    r == MASTER_REPLACE ? AGAIN_REPLACES : AGAIN_STARTS);
+        else if (r > 0 && opt.back_fd >= 0 && fcntl(opt.back_fd, F_GETFD) >= 0)
+            r = start_again(&opt, exe, opt.back_fd, AGAIN_IS_BACK);
     } else {
         fprintf(stderr, "stanzad: cannot find out its own path: %s\n", strerror(errno));
     }

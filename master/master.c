@@ -135,6 +135,7 @@ master_child_ready(struct child *c)
     enter(m, MASTER_SERVING);
     loop_timer_cancel(m->loop, &m->start_timer);
     m->status->ready = 1;
+    roll_on_serving(m);
     daemon_ready(&m->daemon);
     daemon_notify("READY=1");
 }
@@ -187,6 +188,7 @@ master_stop(struct master *m, bool restart)
         return;
     log_notice(NULL, restart ? "restarting" : "stopping");
     enter(m, MASTER_STOPPING);
+    roll_abort(m, "the service stops");
     m->restart = restart;
     m->status->ready = 0;
     daemon_notify(restart ? "RELOADING=1" : "STOPPING=1");
@@ -289,6 +291,12 @@ load(struct master *m)
     r = conf_load(m->opt->conf_path, &m->opt->loader, &report, &m->conf_next);
     conf_report_print(&report, stderr);
     conf_report_fini(&report);
+    if (r < 0 && m->opt->replaced) {
+        log_error(NULL,
+                "%s has become wrong; the configuration from before stays in force",
+                m->opt->conf_path);
+        return 0;
+    }
     if (r < 0 && adopt_is_possible())
         fprintf(stderr, "stanzad: the processes in %s go on without a master\n",
                 m->home.path);
@@ -333,16 +341,26 @@ prepare_new(struct master *m, struct buf *error)
     return r == 0 ? make_service(m, error) : r;
 }
 
-/* Refused like a reload; but then it is us who go. */
+/*
+ * Refused like a reload; but then it is us who go, unless we stand in for the master
+ * that was here before: nobody has asked for another configuration.
+ */
 static int
 prepare_adopted(struct master *m, struct buf *error)
 {
     int r = home_furnish(&m->home, error);
 
     m->adopted = true;
-    if (r == 0)
+    if (r == 0 && m->conf_next)
         r = listeners_prepare(m->listeners, m->conf_next, error);
-    if (m->conf_next->workers != m->n_workers)
+    if (r < 0 && m->opt->replaced) {
+        log_error(
+                NULL, "the configuration from before stays in force: %s", buf_c(error));
+        buf_reset(error, 0);
+        conf_free(&m->conf_next);
+        r = 0;
+    }
+    if (m->conf_next && m->conf_next->workers != m->n_workers)
         log_warning(NULL,
                 "there are %u workers and not %u until the service is stopped",
                 m->n_workers, m->conf_next->workers);
@@ -384,7 +402,16 @@ prepare(struct master *m, struct buf *error)
     if (r < 0)
         return r;
     raise_file_limit();
+    r = program_own(m, &m->program);
+    if (r < 0) {
+        buf_addf(error, "cannot open the program %s: %s", m->exe, strerror(-r));
+        return r;
+    }
     r = adopt_service(m, error);
+    if (r == 0 && !m->conf_next) {
+        buf_addf(error, "there is neither a configuration nor somebody to go on with");
+        r = -EINVAL;
+    }
     if (r >= 0)
         r = r == 0 ? prepare_new(m, error) : prepare_adopted(m, error);
     if (r == 0)
@@ -394,6 +421,10 @@ prepare(struct master *m, struct buf *error)
         r = load_files(m, error);
     if (r == 0)
         r = holders_open(m);
+    if (r == 0)
+        deaths_load(m);
+    if (r == 0)
+        roll_load(m);
     if (r == 0)
         r = home_write_pid(&m->home);
     if (r == 0)
@@ -422,7 +453,10 @@ adopt(struct master *m)
 
     log_notice(NULL, "going on with the processes of the master before, in %s",
             m->home.path);
-    words_log(m, "the master before", m->status);
+    if (!m->opt->replaced) {
+        words_log(m->program, "the master before", m->status);
+        deaths_add(m, "master", 0, "died", STR("another one goes on"));
+    }
     write_page(m);
     m->conf_next = NULL;
     m->all_started = true;
@@ -433,7 +467,8 @@ adopt(struct master *m)
         killpoint(ADOPT_ONE);
     }
     killpoint(ADOPT_ASKED);
-    reload_take(m, conf);
+    if (conf)
+        reload_take(m, conf);
 }
 
 static int
@@ -468,6 +503,7 @@ finish(struct master *m)
     for (unsigned i = 0; i < m->n_children; i++)
         child_fini(&m->child[i]);
     mem_free(&m->child);
+    programs_close(m);
     post_free(&m->post);
     listeners_free(&m->listeners, m->stay);
     if (m->control_socket >= 0 && !m->stay)
@@ -486,6 +522,8 @@ finish(struct master *m)
     close_fd(&m->routes_rw);
     close_fd(&m->routes_ro);
     buf_fini(&m->reload.text);
+    roll_fini(m);
+    deaths_fini(m);
     loop_free(&m->loop);
     logfile_close(&m->log);
     conf_free(&m->conf);
@@ -494,7 +532,7 @@ finish(struct master *m)
 }
 
 int
-master_run(const struct master_options *opt, const char *exe)
+master_run(const struct master_options *opt, const char *exe, int *ret_exe_fd)
 {
     struct master m = { .opt = opt,
         .exe = exe,
@@ -513,6 +551,7 @@ master_run(const struct master_options *opt, const char *exe)
     struct buf error = { 0 };
     int r = 0;
 
+    list_init(&m.programs);
     log_set_process("master");
     signal(SIGPIPE, SIG_IGN);
     if (!opt->foreground && !opt->again)
@@ -523,12 +562,17 @@ master_run(const struct master_options *opt, const char *exe)
         r = serve(&m);
         if (r < 0)
             buf_addf(&error, "the event loop failed: %s", strerror(-r));
-        log_notice(NULL, "stopped");
+        if (!m.replace)
+            log_notice(NULL, "stopped");
     }
     if (error.n > 0)
         fprintf(stderr, "stanzad: %.*s\n", STR_ARG(str_trim(buf_str(&error))));
     buf_fini(&error);
     close_fd(&m.daemon.parent_fd);
+    if (m.replace)
+        *ret_exe_fd = fcntl(m.program_next->fd, F_DUPFD_CLOEXEC, 0);
     finish(&m);
-    return r < 0 ? 1 : m.restart ? -1 : 0;
+    if (r < 0)
+        return 1;
+    return m.replace ? MASTER_REPLACE : m.restart ? MASTER_AGAIN : 0;
 }

@@ -10,10 +10,13 @@
 #include "ipc/post.h"
 #include "master/backoff.h"
 #include "master/daemon.h"
+#include "master/deaths.h"
 #include "master/estate.h"
 #include "master/home.h"
 #include "master/listeners.h"
 #include "master/logfile.h"
+#include "master/program.h"
+#include "master/roll.h"
 #include "proc/status.h"
 #include "shm/zone.h"
 
@@ -27,13 +30,22 @@ struct master_options {
     struct conf_loader loader;    /* how the configuration is read, below home */
     bool foreground;
     bool again; /* this image was executed by the master that was here before */
+    bool replaced; /* and goes on with its processes */
+    int back_fd;   /* the program of that master, should this one not be able to; -1 */
+    bool is_back;  /* it was not: this is that program again */
+    uint32_t layout; /* of slots */
+};
+
+enum {
+    MASTER_AGAIN = -1,  /* everybody has ended: start once more */
+    MASTER_REPLACE = -2 /* everybody is there: execute the program and go on */
 };
 
 /*
- * Serves until it is told to stop. Returns the exit status; -1: stopped in order to
- * start again, so the caller executes the program once more.
+ * Serves until it is told to stop. Returns the exit status, or one of the above: then
+ * the caller executes the program once more; with MASTER_REPLACE, *ret_exe_fd.
  */
-int master_run(const struct master_options *opt, const char *exe);
+int master_run(const struct master_options *opt, const char *exe, int *ret_exe_fd);
 
 enum child_state {
     CHILD_DOWN,     /* not there; a timer starts it, unless the service stops */
@@ -52,6 +64,7 @@ struct child {
     unsigned slot;
     ipc_addr addr;
     char name[32]; /* "worker 2" */
+    struct program *program; /* that the next occupant is executed from */
 
     int status_rw, status_ro;
     struct zone status_zone;
@@ -91,7 +104,10 @@ enum master_state {
 
 struct master {
     const struct master_options *opt;
-    const char *exe;
+    const char *exe; /* our path */
+    struct list programs;
+    struct program *program; /* ours */
+    struct program *program_next; /* that we shall execute in our place */
     struct home home;
     struct conf *conf;
     struct conf *conf_next;    /* adopted: what the file says now */
@@ -119,6 +135,7 @@ struct master {
     uint64_t state_since_ms;
     unsigned stop_phase;
     bool restart; /* start again after stopping */
+    bool replace; /* end, and leave everything to the program that is executed next */
     bool adopted; /* we go on with the processes of another master */
     bool stay; /* should we end, the others go on: leave what they need in its place */
 
@@ -130,6 +147,9 @@ struct master {
         struct buf text;
         struct loop_timer timer, send_timer;
     } reload;
+
+    struct roll roll;
+    struct deaths deaths;
 
     bool all_started;
     struct loop_timer watch_timer, start_timer, holders_timer;
@@ -171,8 +191,8 @@ void child_fini(struct child *c);
 void child_start(struct child *c);
 void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after that */
 /*
- * Ends the occupant so that the next one starts at once. A worker is killed: told to
- * end it would take leave of its clients, killed it hands them to its successor.
+ * Ends the occupant so that the next one starts at once. A worker leaves at a clean
+ * point: told to end it would take leave of its clients.
  */
 void child_replace(struct child *c);
 void child_reap(struct child *c); /* looks whether it has ended */
@@ -201,8 +221,8 @@ void boot_send_log(struct child *c);
 void boot_send_listeners(struct child *c);
 
 /* words.c: what a process that has died left behind, into the log. */
-void words_log(
-        const struct master *m, const char *name, const struct status_page *page);
+void words_log(const struct program *program, const char *name,
+        const struct status_page *page);
 /*
  * status NULL: it was no child of ours; which signal it was it may have left in its page.
  * The page is told whether it was a fault (status_page.faulted).

@@ -2,7 +2,8 @@
  * spawn.c -- one binary, executed once per process
  *
  * Executed and not merely forked: each process gets a fresh address-space layout, holds
- * nothing that the master has in memory, and a restart picks up a new binary.
+ * nothing that the master has in memory. Executed by descriptor: the path may lead to
+ * another binary by now (program.h).
  *
  * Signals that a terminal or a service manager sends to the whole group are ignored
  * from before the exec on: the master passes on what they mean.
@@ -28,6 +29,7 @@
 
 enum {
     CONTROL_FD = 3,
+    EXE_FD = 4, /* closed by the exec */
     ENV_MAX = 16
 };
 
@@ -65,45 +67,45 @@ child_signals(void)
 
 /*
  * The descriptors may stand in each other's places: first all out of the way, then
- * down.
+ * down. -1: no control channel.
  */
 static int
-child_descriptors(int control_fd, int out_fd)
+child_descriptors(int exe_fd, int control_fd, int out_fd)
 {
-    int null = open("/dev/null", O_RDWR), out, control;
+    int null = open("/dev/null", O_RDWR), out, control, exe;
 
     if (null < 0)
         return -errno;
-    out = fcntl(out_fd, F_DUPFD, CONTROL_FD + 1);
-    control = fcntl(control_fd, F_DUPFD, CONTROL_FD + 1);
-    if (out < 0 || control < 0 || dup2(null, STDIN_FILENO) < 0 ||
+    out = fcntl(out_fd, F_DUPFD, EXE_FD + 1);
+    exe = fcntl(exe_fd, F_DUPFD, EXE_FD + 1);
+    control = fcntl(control_fd >= 0 ? control_fd : null, F_DUPFD, EXE_FD + 1);
+    if (out < 0 || control < 0 || exe < 0 || dup2(null, STDIN_FILENO) < 0 ||
             dup2(out, STDOUT_FILENO) < 0 || dup2(out, STDERR_FILENO) < 0 ||
-            dup2(control, CONTROL_FD) < 0)
+            dup2(control, CONTROL_FD) < 0 || dup2(exe, EXE_FD) < 0)
         return -errno;
-    close_from(CONTROL_FD + 1);
-    return 0;
+    if (control_fd < 0)
+        close(CONTROL_FD);
+    close_from(EXE_FD + 1);
+    return fcntl(EXE_FD, F_SETFD, FD_CLOEXEC) < 0 ? -errno : 0;
 }
 
 static void __attribute__((noreturn))
-child_exec(const char *exe, char *title, char **envp, int control_fd, int out_fd)
+child_exec(int exe_fd, char *const *argv, char **envp, int control_fd, int out_fd)
 {
-    char *argv[] = { title, NULL };
-
     child_signals();
-    if (child_descriptors(control_fd, out_fd) == 0) {
-        execve(exe, argv, envp);
-        execve("/proc/self/exe", argv, envp);
-    }
-    dprintf(STDERR_FILENO, "%s: cannot execute %s: %s\n", title, exe, strerror(errno));
+    if (child_descriptors(exe_fd, control_fd, out_fd) == 0)
+        fexecve(EXE_FD, argv, envp);
+    dprintf(STDERR_FILENO, "%s: cannot execute the program: %s\n", argv[0],
+            strerror(errno));
     _exit(127);
 }
 
-pid_t
-spawn(const char *exe, const char *title, int control_fd, int out_fd)
+static pid_t
+fork_and_exec(int exe_fd, char *const *argv, int control_fd, int out_fd)
 {
     static char control[] = SPAWN_CONTROL_ENV "=3";
-    char *envp[ENV_MAX] = { control }, *own_title = str_heap_c(str_from(title));
-    int n = 1;
+    char *envp[ENV_MAX] = { NULL };
+    int n = 0;
     pid_t pid;
 
     for (size_t i = 0; i < ARRAY_LEN(env_kept); i++) {
@@ -115,15 +117,32 @@ spawn(const char *exe, const char *title, int control_fd, int out_fd)
         buf_addf(&b, "%s=%s", env_kept[i], value);
         envp[n++] = b.p;
     }
+    if (control_fd >= 0)
+        envp[n] = control;
     pid = fork();
     if (pid == 0)
-        child_exec(exe, own_title, envp, control_fd, out_fd);
+        child_exec(exe_fd, argv, envp, control_fd, out_fd);
     if (pid < 0)
         pid = -errno;
-    while (n > 1)
+    while (n > 0)
         free(envp[--n]);
+    return pid;
+}
+
+pid_t
+spawn(int exe_fd, const char *title, int control_fd, int out_fd)
+{
+    char *own_title = str_heap_c(str_from(title)), *argv[] = { own_title, NULL };
+    pid_t pid = fork_and_exec(exe_fd, argv, control_fd, out_fd);
+
     free(own_title);
     return pid;
+}
+
+pid_t
+spawn_check(int exe_fd, const char *const *argv, int out_fd)
+{
+    return fork_and_exec(exe_fd, (char *const *)(uintptr_t)argv, -1, out_fd);
 }
 
 int

@@ -9,9 +9,12 @@
 /*
  * Starts the program as another process: with this title, a clean environment, and
  * control_fd as the only descriptor besides 0, 1 and 2 (null, out_fd, out_fd). Returns
- * the process id or -errno. exe: path of the program; if it is gone, our own image.
+ * the process id or -errno. exe_fd: the program.
  */
-pid_t spawn(const char *exe, const char *title, int control_fd, int out_fd);
+pid_t spawn(int exe_fd, const char *title, int control_fd, int out_fd);
+
+/* The same without control channel and with these arguments, for a question. */
+pid_t spawn_check(int exe_fd, const char *const *argv, int out_fd);
 
 /*
  * The descriptor that spawn() gave us; -1: this process was started by somebody else.

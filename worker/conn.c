@@ -251,6 +251,19 @@ slot_dup(struct worker *w, struct str s)
     return p;
 }
 
+/* Whose stanza it is, for the last words: the bare address, as it lies there. */
+static void
+note_jid(struct status_page *page, const struct conn *c)
+{
+    size_t n = c->jid ? (size_t)c->local_n + (c->local_n > 0) + c->domain_n : 0;
+
+    if (n > sizeof page->transaction_jid - 1)
+        n = sizeof page->transaction_jid - 1;
+    if (n > 0)
+        memcpy(page->transaction_jid, c->jid, n);
+    page->transaction_jid[n] = '\0';
+}
+
 void
 worker_begin(struct worker *w, const struct conn *c)
 {
@@ -261,6 +274,7 @@ worker_begin(struct worker *w, const struct conn *c)
         return;
     w->slot->transaction_conn = page->transaction_conn = conn_id(w, c);
     page->transaction = w->tx->number + 1;
+    note_jid(page, c);
 }
 
 void

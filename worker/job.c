@@ -27,6 +27,7 @@
 #include "worker/conn.h"
 #include "worker/home.h"
 #include "worker/modules.h"
+#include "worker/quarantine.h"
 
 enum {
     JOBS_MANY = 200 * 1000,
@@ -1075,6 +1076,29 @@ is_poison(struct worker *w, const struct slot_job *s)
 }
 
 static void
+set_aside(struct worker *w, struct slot_job *s)
+{
+    const struct conf_host *host =
+            conf_host_find(w->proc->conf, slot_job_text(s, TEXT_HOST));
+    const struct host_module *hm =
+            host ? host_module_by_hash(w, host, s->module) : NULL;
+    struct buf what = { 0 };
+    struct ipc_quarantine q = { .deaths = w->slot->poison_job.deaths,
+        .jid = slot_job_text(s, TEXT_KEY),
+        .from = slot_job_text(s, TEXT_FROM),
+        .to = slot_job_text(s, TEXT_TO),
+        .bytes = slot_job_text(s, TEXT_STANZA) };
+
+    buf_addf(&what, "job of %s, step %u", hm ? hm->module->name : "a module", s->step);
+    q.what = buf_str(&what);
+    worker_begin(w, NULL);
+    quarantine_send(w, &q);
+    record_end(w, s);
+    worker_commit(w);
+    buf_fini(&what);
+}
+
+static void
 wake_at(struct worker *w, struct slot_job *s, uint64_t now_us)
 {
     loop_timer_set(w->loop, &s->live->timer,
@@ -1135,9 +1159,7 @@ jobs_resume(struct worker *w)
                     w->slot->poison_job.deaths, STR_ARG(slot_job_text(s, TEXT_KEY)),
                     (int)(s->stanza_n < 2000 ? s->stanza_n : 2000),
                     s->stanza_n ? slot_job_text(s, TEXT_STANZA).p : "");
-            worker_begin(w, NULL);
-            record_end(w, s);
-            worker_commit(w);
+            set_aside(w, s);
             continue;
         }
         resume(w, s);

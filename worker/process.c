@@ -15,10 +15,12 @@
 #include "worker/in.h"
 #include "worker/jobs.h"
 #include "worker/late.h"
+#include "worker/leave.h"
 #include "worker/listener.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/quarantine.h"
 #include "worker/recover.h"
 #include "worker/saved.h"
 #include "worker/presence.h"
@@ -312,7 +314,7 @@ on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
 void
 process_serve(struct worker *w)
 {
-    if (w->serving || w->stopping || w->recovering)
+    if (w->serving || w->stopping || w->recovering || w->leaving)
         return;
     w->serving = true;
     for (unsigned i = 0; i < w->proc->n_listeners; i++) {
@@ -407,12 +409,19 @@ on_keeper_empty(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_leave(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    leave_begin(self(ctx));
+}
+
+static void
 on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     struct worker *w = self(ctx);
 
     (void)from, (void)msg, (void)fd;
-    if (w->serving)
+    if (w->serving && !w->leaving)
         listener_open(w, w->proc->n_listeners - 1);
 }
 
@@ -500,6 +509,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_NOTIFIED] = on_notified,
     [IPC_SQL_REPLY] = on_sql_reply,
     [IPC_SQL_RESTARTED] = on_sql_restarted,
+    [IPC_LEAVE] = on_leave,
     [IPC_KEPT] = on_kept,
     [IPC_KEPT_ALL] = on_kept_all,
     [IPC_KEEPER_EMPTY] = on_keeper_empty,
@@ -550,6 +560,8 @@ on_turn_end(void *arg)
     } else if (w->blocked && post_backlog(w->proc->post) == 0) {
         on_drained(w); /* what waited went with its receiver */
     }
+    if (w->leaving)
+        leave_try(w);
 }
 
 static void
@@ -655,6 +667,7 @@ static void
 inbox_resume(struct worker *w)
 {
     struct slot *s = w->slot;
+    struct ipc_quarantine q = { .what = STR("frame of another process") };
     uint32_t frame;
     uint64_t what;
 
@@ -665,7 +678,12 @@ inbox_resume(struct worker *w)
         log_error(NULL,
                 "quarantine: %u worker processes died of a frame; it is dropped",
                 s->poison_frame.deaths);
-        s->inbox.handled++;
+        q.deaths = s->poison_frame.deaths;
+        q.bytes = mailbox_next(&s->inbox);
+        worker_begin(w, NULL);
+        SET(w, s->inbox.handled, s->inbox.handled + 1);
+        quarantine_send(w, &q);
+        worker_commit(w);
     }
     mailbox_resume(&w->proc->mailbox_reader);
 }

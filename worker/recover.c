@@ -34,6 +34,7 @@
 #include "worker/in.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/quarantine.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/sm.h"
@@ -251,7 +252,7 @@ go_on(struct worker *w, struct conn *c)
 }
 
 enum {
-    POISON_LOGGED = 2000
+    POISON_LOGGED = 200
 };
 
 /* Processes in a row died while they handled a stanza of this connection. */
@@ -263,24 +264,33 @@ is_poisoned(const struct worker *w, uint64_t conn)
 }
 
 /*
- * A stanza that killed twice shall not do it a third time: it goes to the log, its
- * connection is ended, and everybody else goes on.
+ * A stanza that killed twice shall not do it a third time: it goes into a file for the
+ * administrator, its connection is ended, and everybody else goes on.
  */
 static void
 set_aside(struct worker *w, struct conn *c)
 {
     const struct chunk *text = c->tls == CONN_PLAIN ? c->in : c->plain;
     struct str bad = STR_NULL;
+    struct ipc_quarantine q = { .what = STR("input of a client"),
+        .deaths = w->slot->poison_conn.deaths };
+    struct jid jid;
 
     if (text && text->len > c->text_done)
         bad = (struct str){ text->data + c->text_done, text->len - c->text_done };
+    q.bytes = bad;
+    if (c->jid) {
+        jid = conn_jid(c);
+        q.jid = jid_text(&w->scratch, &jid);
+    }
     if (bad.n > POISON_LOGGED)
         bad.n = POISON_LOGGED;
     log_error(conn_ctx(w, c),
             "quarantine: %u worker processes died of this input: %.*s",
             w->slot->poison_conn.deaths, STR_ARG(bad));
-    w->slot->poison_conn.what = 0;
     worker_begin(w, NULL);
+    SET(w, w->slot->poison_conn.what, 0);
+    quarantine_send(w, &q);
     stream_fail(w, c, STREAM_ERROR_INTERNAL_SERVER_ERROR, NULL);
     worker_commit(w);
     out_dirty(w, c);
@@ -390,4 +400,5 @@ recover_keeper(struct worker *w)
         if (fd >= 0)
             post_send_fd(w->proc->post, keeper, IPC_KEEP, &m, fd);
     }
+    outbox_send(w, keeper, IPC_KEEPER_FULL, &(struct ipc_nothing){ 0 });
 }

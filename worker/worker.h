@@ -137,11 +137,13 @@ struct worker {
     size_t n_dead, dead_size;
     uint32_t *paused;
     size_t n_paused, paused_size;
-    struct loop_timer paused_timer, tick_timer, accept_timer, stop_timer;
+    struct loop_timer paused_timer, tick_timer, accept_timer, stop_timer, leave_timer;
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;
     bool accept_paused, blocked, serving, stopping, finishing;
+    bool leaving; /* a successor is to take over: worker/leave.h */
+    uint64_t leave_until_ms, leave_look_ms;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     uint64_t stop_close_ms;   /* when clients that have not closed are cut */
     uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */

@@ -48,9 +48,10 @@ class Server:
 
     def __init__(self, directory, config=None, listen=None, workers=2, hosts=("example.net",),
                  database="sqlite", cluster=None, user=None, cert_kind="ec",
-                 asan=""):
+                 asan="", program=None):
         self.dir = os.path.join(directory, "d")
         self.base = directory
+        self.program = program or os.path.join(BUILD, "stanzad")
         self.as_user = user
         self.hosts = list(hosts)
         self.port, self.port_tls = ports.free(), ports.free()
@@ -132,7 +133,7 @@ class Server:
             if self.as_user else {}
         with open(self.stderr_file, "ab") as err:
             return subprocess.Popen(
-                [f"{BUILD}/stanzad", *args], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
+                [self.program, *args], stdin=subprocess.DEVNULL, stdout=err, stderr=err,
                 env=self.environment(**(env or {})), cwd=self.base, start_new_session=True,
                 preexec_fn=die_with_parent, **as_user)
 

@@ -289,11 +289,17 @@ a_restarted_keeper_says_that_it_is_empty(void **state)
     post_flush(t.worker_post); /* in the mailbox when the keeper dies */
     keeper_end();
     assert_true(is_closed(held));
+    t.page.ready = 0; /* as the master does */
     keeper_begin(1);
     exchange();
     assert_int_equal(t.n_empty, 1);
     assert_false(is_closed(waiting));
     assert_int_equal(t.page.counter[COUNTER_KEPT], 1);
+    assert_false(t.page.ready); /* not before it has all */
+    post_send(t.worker_post, ipc_addr_of(PROC_KEEPER, SLOT), IPC_KEEPER_FULL,
+            &(struct ipc_nothing){ 0 });
+    exchange();
+    assert_true(t.page.ready);
     close(held);
     close(waiting);
 }

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -45,7 +46,7 @@ report(int fd, const char *title)
 }
 
 static void
-spawn_and_read(const char *exe, char *ret_text, size_t size, int *ret_status)
+spawn_and_read(int exe, char *ret_text, size_t size, int *ret_status)
 {
     int fds[2], null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     size_t n = 0;
@@ -86,15 +87,17 @@ only_what_is_wanted_survives(void **state)
         "env PGPASSWORD=secret", "fd 4", "fd 5", "fd 6", "fd 7", "fd 8", "fd 9",
         "fd 10", "fd 17", "ignores 10", "env STANZAD_CONTROL=3" };
     char text[8192];
-    int status, leaked = fcntl(0, F_DUPFD, 17);
+    int status, exe, leaked = fcntl(0, F_DUPFD, 17);
 
     (void)state;
     setenv("TZ", "Europe/Berlin", 1);
     setenv("HOME", "/nowhere", 1);
     setenv("PGPASSWORD", "secret", 1);
     signal(SIGUSR1, SIG_IGN);
-    assert_true(leaked >= 17); /* without close-on-exec */
-    spawn_and_read(own_path, text, sizeof text, &status);
+    assert_true(leaked >= 17);      /* without close-on-exec */
+    exe = open(own_path, O_RDONLY); /* without close-on-exec, too */
+    spawn_and_read(exe, text, sizeof text, &status);
+    close(exe);
     signal(SIGUSR1, SIG_DFL);
     close(leaked);
     assert_int_equal(status, 0);
@@ -109,15 +112,36 @@ only_what_is_wanted_survives(void **state)
 }
 
 static void
-a_binary_that_is_gone_is_replaced_by_our_own_image(void **state)
+a_binary_that_was_replaced_is_executed_all_the_same(void **state)
 {
-    char text[8192];
-    int status;
+    char path[] = "/tmp/stanzad-spawn-XXXXXX", text[8192], part[65536];
+    int copy = mkstemp(path), from = open(own_path, O_RDONLY | O_CLOEXEC), status, exe;
+    ssize_t n;
 
     (void)state;
-    spawn_and_read("/nonexistent/stanzad", text, sizeof text, &status);
+    while ((n = read(from, part, sizeof part)) > 0)
+        assert_int_equal(write(copy, part, (size_t)n), n);
+    fchmod(copy, 0700);
+    close(from);
+    close(copy);
+    exe = open(path, O_RDONLY | O_CLOEXEC);
+    unlink(path);
+    spawn_and_read(exe, text, sizeof text, &status);
+    close(exe);
     assert_int_equal(status, 0);
     assert_true(has_line(text, "title stanzad: test 7"));
+}
+
+static void
+what_cannot_be_executed_says_so(void **state)
+{
+    char text[8192];
+    int status, exe = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+    (void)state;
+    spawn_and_read(exe, text, sizeof text, &status);
+    close(exe);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 127);
 }
 
 static void
@@ -141,7 +165,8 @@ main(int argc, char **argv)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_is_wanted_survives),
-        cmocka_unit_test(a_binary_that_is_gone_is_replaced_by_our_own_image),
+        cmocka_unit_test(a_binary_that_was_replaced_is_executed_all_the_same),
+        cmocka_unit_test(what_cannot_be_executed_says_so),
         cmocka_unit_test(nobody_is_a_child_by_accident),
     };
     int control_fd = spawn_control_fd(), r;

@@ -1,0 +1,251 @@
+"""Upgrades: another program takes the place of the running one, and nobody notices
+
+DESIGN: "A planned restart or upgrade uses the same way". The programs here are copies, with
+modules of their own beside them; some are broken by a module that is no good.
+"""
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+import pytest
+
+from harness import program, wait
+from harness.server import BUILD
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
+import chaos  # noqa: E402
+
+# What is wrong with a worker of a program: code that runs when its modules are loaded.
+DIES_AT_ONCE = "raise(SIGKILL);"
+DIES_SOON = "alarm(2);"
+HANGS = "for (;;) pause();"
+
+
+@pytest.fixture
+def make_program(top):
+    """Another copy of the program; worse: what its workers do at their start."""
+    def make(worse=None):
+        path = program.copy(tempfile.mkdtemp(prefix="program-", dir=top))
+        if worse:
+            source = os.path.join(os.path.dirname(path), "bad.c")
+            with open(source, "w") as f:
+                f.write("#include <signal.h>\n#include <unistd.h>\n#include <sys/prctl.h>\n"
+                        "static void __attribute__((constructor)) bad(void) {\n" + worse + "\n}\n")
+            subprocess.run(["cc", "-shared", "-fPIC", "-D_GNU_SOURCE", "-o", os.path.join(
+                os.path.dirname(path), "modules", "mod_bad.so"), source], check=True)
+        return path
+    return make
+
+
+def programs(server):
+    """The path that each process is executed from."""
+    server.wait_ready()
+    return {(p["role"], p["slot"]): os.readlink(f"/proc/{p['pid']}/exe") for p in server.processes()}
+
+
+def pids(server):
+    return {(p["role"], p["slot"]): p["pid"] for p in server.processes()}
+
+
+def report(server):
+    status, out, _ = server.ctl_status("progress", "--json")
+    return status, json.loads(out)
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_everybody_runs_the_new_program(make_server, make_program, tls):
+    """Under load: no connection, no message lost, none repeated; the master has its pid"""
+    old, new = make_program(), make_program()
+    server = make_server(workers=2, program=old, config={"loglevel": "info"})
+    chaos.prepare(server)
+    before = pids(server)
+    assert set(programs(server).values()) == {old}
+    load = chaos.Load(server.port, tls, 14, server.hosts[0])
+    out = server.ctl("upgrade", new)
+    result = load.result()
+    assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+    assert result["messages"] > 100
+    assert set(programs(server).values()) == {new}
+    after = pids(server)
+    assert {name for name in after if after[name] == before[name]} == {("master", 0)}
+    lines = out.splitlines()
+    assert re.search(r"program .*stanzad \S+, layout \d+, accepts the configuration", lines[1])
+    assert " worker 0 " in lines[2] and " master " in lines[-1]
+
+
+def test_what_was_installed_over_it(make_server, make_program):
+    """A package manager replaces the file: who dies is started from the old one until then"""
+    old, new = make_program(), make_program()
+    server = make_server(workers=1, program=old)
+    juliet = server.stream().login(until="online")
+    os.rename(new, old)
+    server.kill_workers()
+    juliet.ping()
+    assert programs(server)["worker", 0] == f"{old} (deleted)"
+    server.kill_master()  # and another master, of the new program, does not mix them
+    server.start()
+    found = programs(server)
+    assert found.pop(("master", 0)) == old
+    assert set(found.values()) == {f"{old} (deleted)"}
+    server.kill_workers()
+    juliet.ping()
+    assert programs(server)["worker", 0] == f"{old} (deleted)"
+    server.ctl("upgrade")
+    assert set(programs(server).values()) == {old}
+    juliet.ping()
+
+
+@pytest.mark.parametrize("worse, why", [
+    (DIES_AT_ONCE, "died before it was ready"),
+    (DIES_SOON, "died soon after its start"),
+    (HANGS, "not ready in time")], ids=["dies", "dies-soon", "hangs"])
+def test_a_program_that_is_not_healthy(make_server, make_program, worse, why):
+    """One worker shows it; it goes back by itself, though its file was replaced, and says why"""
+    old, new = make_program(), make_program(worse)
+    server = make_server(workers=2, program=old)
+    juliet, romeo = server.pair(until="online")
+    before = pids(server)
+    os.unlink(old)
+    status, out, err = server.ctl_status("upgrade", new)
+    assert status == 1, out + err
+    assert why in out and "back to the program from before" in out
+    assert f"going back to {old}" in server.log()
+    assert set(programs(server).values()) == {f"{old} (deleted)"}
+    after = pids(server)
+    assert {name for name in after if after[name] != before[name]} == {("worker", 0)}
+    server.wait_ready()
+    for i in range(3):
+        juliet.send(f"<message to='{romeo.full}' id='m{i}'/>")
+        romeo.expect(f"<message id='m{i}'/>")
+    server.kill_workers()
+    juliet.ping(), romeo.ping()
+    server.forget_reports()
+
+
+def test_the_second_one_is_not_healthy(make_server, make_program, top):
+    """Those who had gone over go back, too"""
+    mark = os.path.join(tempfile.mkdtemp(prefix="mark-", dir=top), "mark")
+    old, new = make_program(), make_program(f'if (access("{mark}", F_OK) == 0) raise(SIGKILL);')
+    server = make_server(workers=2, program=old)
+    juliet, romeo = server.pair(until="online")
+    command = server.spawn_ctl("upgrade", new)
+    server.wait_log(r"worker 0 serves again")  # there it is fine, and has to prove itself
+    with open(mark, "w"):
+        pass
+    assert command.wait(2 * wait.PATIENCE) == 1
+    os.unlink(mark)
+    server.wait_ready()
+    assert set(programs(server).values()) == {old}
+    status, rows = report(server)
+    assert status == 1
+    back = [r["process"] for r in rows if "back to the program" in r["result"]]
+    assert set(back) >= {"worker 0", "worker 1", "holder 0", "keeper 1"}
+    juliet.ping(), romeo.ping()
+
+
+def test_a_master_that_cannot_go_on(make_server, make_program, top):
+    """What only it comes across: then the old one comes back, and everybody goes back"""
+    old = make_program()
+    folder = tempfile.mkdtemp(prefix="program-", dir=top)
+    with open(f"{folder}/x.c", "w") as f:
+        # As a master it finds the directory locked, for longer than it waits.
+        f.write("""#include <fcntl.h>
+            #include <stdlib.h>
+            #include <sys/file.h>
+            #include <unistd.h>
+            int main(int argc, char **argv) {
+                int fd = getenv("STANZAD_AGAIN") ? open("stanzad.pid", O_RDWR | O_CREAT | O_CLOEXEC, 0644) : -1;
+                if (fd >= 0 && flock(fd, LOCK_EX) == 0 && fork() == 0) {
+                    usleep(1500 * 1000);
+                    _exit(0);
+                }
+                execv("%s", argv);
+                return argc;
+            }""" % make_program())
+    subprocess.run(["cc", "-o", f"{folder}/stanzad", f"{folder}/x.c"], check=True)
+    server = make_server(workers=1, program=old)
+    juliet = server.stream().login(until="online")
+    master = pids(server)["master", 0]
+    status, out, err = server.ctl_status("upgrade", f"{folder}/stanzad")
+    assert status == 1, out + err
+    assert "could not go on as master" in out
+    assert set(programs(server).values()) == {old} and pids(server)["master", 0] == master
+    juliet.ping()
+    server.kill_workers()
+    juliet.ping()
+    assert server.ctl("restart", "all")
+
+
+@pytest.mark.parametrize("what", ["restart", "upgrade"])
+def test_a_configuration_that_becomes_wrong_in_between(make_server, make_program, what):
+    """The new master goes on with the one from before"""
+    server = make_server(workers=1, program=make_program())
+    juliet = server.stream().login(until="online")
+    command = server.spawn_ctl("restart", "all") if what == "restart" else \
+        server.spawn_ctl("upgrade", make_program())
+    server.wait_log("is replaced as planned")
+    server.write_config(loglevel="louder")
+    assert command.wait(2 * wait.PATIENCE) == 0
+    server.wait_ready()
+    assert "has become wrong" in server.log() or what == "restart"
+    juliet.ping()
+    server.kill_workers()
+    juliet.ping()
+    assert server.ctl_status("reload_config")[0] == 1
+    server.write_config(loglevel="debug")
+    server.ctl("reload_config")
+
+
+@pytest.mark.parametrize("path, why", [
+    ("stanzad", "must begin with /"),
+    ("/nonexistent/stanzad", "cannot be opened"),
+    ("/dev/null", "is not a program"),
+    ("/etc/passwd", "is not a program"),
+    ("/bin/true", "is not stanzad")])
+def test_what_is_no_program(make_server, path, why):
+    server = make_server(workers=1)
+    before = pids(server)
+    status, out, err = server.ctl_status("upgrade", path)
+    assert status == 1 and why in out + err, out + err
+    assert pids(server) == before
+
+
+def test_what_others_could_have_written(make_server, make_program):
+    """The admin process names a path; the master executes nothing that is not the owner's"""
+    server = make_server(workers=1)
+    new = make_program()
+    os.chmod(new, 0o777)
+    status, out, err = server.ctl_status("upgrade", new)
+    assert status == 1 and "could have been written by others" in out + err
+
+
+def test_a_program_that_speaks_something_else(make_server, top):
+    """Frames of another version: nothing is tried"""
+    folder = tempfile.mkdtemp(prefix="program-", dir=top)
+    with open(f"{folder}/x.c", "w") as f:
+        f.write('#include <stdio.h>\nint main(void) { puts("stanzad 9.9\\nlayout 7\\nframes 12"); return 0; }\n')
+    subprocess.run(["cc", "-o", f"{folder}/stanzad", f"{folder}/x.c"], check=True)
+    server = make_server(workers=1)
+    before = pids(server)
+    status, out, err = server.ctl_status("upgrade", f"{folder}/stanzad")
+    assert status == 1 and "stanzad 9.9 does not understand" in out + err
+    assert pids(server) == before
+
+
+def test_a_configuration_that_it_does_not_accept(make_server, make_program):
+    """The file has become wrong since the start: nothing is tried, and it says what"""
+    server = make_server(workers=1)
+    before = pids(server)
+    server.write_config(loglevel="louder")
+    status, out, err = server.ctl_status("upgrade", make_program())
+    assert status == 1 and "does not accept the configuration" in out and "loglevel" in out
+    assert pids(server) == before
+
+
+def test_what_a_program_says_of_itself():
+    """stanzad -V"""
+    out = subprocess.run([f"{BUILD}/stanzad", "-V"], capture_output=True, text=True, check=True).stdout
+    assert re.fullmatch(r"stanzad \S+\nlayout \d+\nframes \d+\n", out)

@@ -80,6 +80,8 @@ close_client(struct client *c)
     c->jid = NULL;
     c->state = CLIENT_CLOSED;
     load.n_online--;
+    if (load.leaving)
+        return;
     if (!load.scenario->closed)
         client_fail(c, "closed by the server");
     load.scenario->closed(c);

@@ -139,6 +139,22 @@ finish(void)
     load.result->total_s = (double)(clock_us() - load.start_us) / 1e6;
 }
 
+/*
+ * With XEP-0198 a session whose client just goes would wait for its return, and what was not
+ * acknowledged would come to the next run's client.
+ */
+static void
+leave(void)
+{
+    load.leaving = true;
+    for (int i = load.first; load.opt->sm && i < load.end; i++)
+        if (load_client(i)->state == CLIENT_ONLINE)
+            client_leave(load_client(i));
+    for (uint64_t until = clock_us() + STRAGGLERS_US; load.opt->sm && load.n_online > 0 &&
+            clock_us() < until;)
+        turn(clock_us() + 100000);
+}
+
 void
 generator(const struct options *opt, const struct scenario *scenario, int first, int end,
         int fd, struct result *result)
@@ -146,6 +162,7 @@ generator(const struct options *opt, const struct scenario *scenario, int first,
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN);
     load = (struct load){ .opt = opt,
         .scenario = scenario,
         .first = first,
@@ -171,5 +188,6 @@ generator(const struct options *opt, const struct scenario *scenario, int first,
     finish();
     tell(fd, 'd');
     await(fd, 'q');
+    leave();
     exit(0);
 }

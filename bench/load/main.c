@@ -70,8 +70,9 @@ help(FILE *out)
     fprintf(out,
             "usage: load [-cDm] [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d DOMAIN]\n"
             "            [-n CLIENTS] [-a ACCOUNTS] [-j PROCESSES] [-s SECONDS] [-w SECONDS]\n"
-            "            [-r RATE] [-P PID] [-o json|table] SCENARIO\n\n"
+            "            [-i FIRST] [-r RATE] [-P PID] [-o json|table] SCENARIO\n\n"
             "  -n, -a   so many clients of so many accounts: bench0 ..., password bench\n"
+            "  -i       the number of the first client, for generators side by side; even\n"
             "  -j       spread over so many processes of the generator\n"
             "  -t       direct: TLS from the first byte\n"
             "  -D       after the TLS handshake OpenSSL's state is dropped, records are ours\n"
@@ -123,8 +124,9 @@ start_processes(const struct scenario *s)
     if (results == MAP_FAILED)
         die(strerror(errno));
     for (int i = 0; i < n; i++) {
-        int fd[2], first = 2 * (int)((long)pairs * i / n),
-            end = i == n - 1 ? opt.n_clients : 2 * (int)((long)pairs * (i + 1) / n);
+        int fd[2], first = opt.first + 2 * (int)((long)pairs * i / n),
+            end = opt.first + (i == n - 1 ? opt.n_clients
+                                          : 2 * (int)((long)pairs * (i + 1) / n));
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
             die(strerror(errno));
@@ -254,7 +256,7 @@ parse(int argc, char **argv)
         help(stdout);
         exit(0);
     }
-    while ((o = getopt(argc, argv, "cDmh:p:t:d:n:a:j:s:w:r:P:o:")) != -1) {
+    while ((o = getopt(argc, argv, "cDmh:p:t:d:n:a:i:j:s:w:r:P:o:")) != -1) {
         switch (o) {
         case 'c': opt.check = true; break;
         case 'D': opt.drop = true; break;
@@ -264,6 +266,7 @@ parse(int argc, char **argv)
         case 'd': opt.domain = optarg; break;
         case 'n': opt.n_clients = atoi(optarg); break;
         case 'a': opt.n_accounts = atoi(optarg); break;
+        case 'i': opt.first = atoi(optarg); break;
         case 'j': opt.n_processes = atoi(optarg); break;
         case 's': opt.seconds = atoi(optarg); break;
         case 'w': opt.settle_s = atoi(optarg); break;

@@ -83,22 +83,19 @@ parent_of(int pid, char ret_comm[24])
     return ppid;
 }
 
-/* stanzad's processes have their role as the first argument. */
+/* stanzad's processes say "stanzad: worker 0" where others have their arguments. */
 static void
 role_of(int pid, char name[24])
 {
     char path[64], line[256] = "";
-    const char *role;
     FILE *f;
 
     snprintf(path, sizeof path, "/proc/%d/cmdline", pid);
     f = fopen(path, "r");
     if (!f)
         return;
-    if (fread(line, 1, sizeof line - 2, f) > 0) {
-        role = line + strlen(line) + 1;
-        snprintf(name, 24, "%.20s", *role && *role != '-' ? role : "master");
-    }
+    if (fread(line, 1, sizeof line - 1, f) == 0 || sscanf(line, "stanzad: %20s", name) != 1)
+        snprintf(name, 24, "master");
     fclose(f);
 }
 

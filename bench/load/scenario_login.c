@@ -20,7 +20,7 @@ static void
 log_in(struct client *c, uint64_t due)
 {
     uint64_t k = n_begun++ * (uint64_t)load.opt->n_processes +
-                 (uint64_t)(load.first * load.opt->n_processes / load.opt->n_clients);
+                 (uint64_t)((load.first - load.opt->first) * load.opt->n_processes / load.opt->n_clients);
 
     c->account = (int)(k * STEP % (uint64_t)load.opt->n_accounts);
     c->due_us = due;

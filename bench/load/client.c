@@ -91,6 +91,8 @@ void
 client_leave(struct client *c)
 {
     c->state = CLIENT_LEAVING;
+    if (load.opt->sm) /* else what is not acknowledged is kept for later */
+        client_say(c, "<a xmlns='urn:xmpp:sm:3' h='%u'/>", c->sm_in);
     client_say(c, "</stream:stream>");
 }
 

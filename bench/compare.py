@@ -51,7 +51,7 @@ def one(server, key, seconds, n_accounts, more=""):
         beside = load(server, BESIDE[key].format(long=seconds + 5), n_accounts)
         while beside.stdout.readline() not in ("start\n", ""):
             pass
-    found = result(load(server, more + RUNS[key][2].format(s=seconds), n_accounts))
+    found = result(load(server, more + RUNS[key][2].format(s=seconds, double=2 * seconds), n_accounts))
     if beside:
         found["beside"] = result(beside)
     return found

@@ -285,6 +285,7 @@ class Prosody(Server):
             default_iteration_count = 4096
             storage = "internal"
             use_ipv6 = false
+            gc = {{ mode = "generational" }}
             VirtualHost "{HOST}"
                 ssl = {{ key = "{self.cert}", certificate = "{self.cert}" }}
             """

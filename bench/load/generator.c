@@ -22,7 +22,7 @@
 #include "bench/load/load.h"
 
 enum {
-    CONNECTING_MAX = 64,         /* log-ins at a time */
+    CONNECTING_MAX = 64,         /* log-ins at a time, of all processes */
     PATIENCE_US = 30000000,      /* without a log-in, it is an error */
     STRAGGLERS_US = 5000000,     /* for what is under way at the end */
     CHECK_PATIENCE_US = 60000000 /* without progress of a check */
@@ -84,6 +84,7 @@ static void
 log_all_in(void)
 {
     int n = load.end - load.first, next = 0, online = 0;
+    int together = CONNECTING_MAX / load.opt->n_processes + 1;
 
     for (uint64_t progress_us = clock_us(); load.n_online < n;) {
         if (load.n_online != online) {
@@ -92,7 +93,7 @@ log_all_in(void)
         }
         if (clock_us() - progress_us > PATIENCE_US)
             die("nobody more has come online for half a minute");
-        while (load.n_connecting < CONNECTING_MAX && next < n)
+        while (load.n_connecting < together && next < n)
             client_open(&load.client[next++]);
         turn(clock_us() + 1000000);
     }

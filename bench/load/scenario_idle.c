@@ -24,7 +24,9 @@ begin(void)
 static void
 check_more(void)
 {
-    while (next < load.end && n_waiting < CHECK_TOGETHER) {
+    uint64_t together = CHECK_TOGETHER / (uint64_t)load.opt->n_processes + 1;
+
+    while (next < load.end && n_waiting < together) {
         n_waiting++;
         pair_send(load_client(next++), clock_us());
     }

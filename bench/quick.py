@@ -29,10 +29,10 @@ import servers
 BUILD = servers.BUILD
 RECORDED = os.path.join(os.path.dirname(os.path.abspath(__file__)), "quick.json")
 LIMIT = 1.1
-SECONDS, SETTLE = 5, 5
+SECONDS, SETTLE = 60, 4  # at most so long, and so long after the log-ins
 # name: arguments of bench/load
-CASES = {"chat": "-t none -n 2 chat", "chat_tls": "-t direct -D -n 2 chat",
-         "chat_sm": "-t none -m -n 2 chat", "presence": "-t none -n 21 presence"}
+CASES = {"chat": "-t none -n 2 -N 2000 chat", "chat_tls": "-t direct -D -n 2 -N 2000 chat",
+         "chat_sm": "-t none -m -n 2 -N 2000 chat", "presence": "-t none -n 21 -N 20000 presence"}
 
 
 class Traced(servers.Stanzad):

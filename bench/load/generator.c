@@ -114,6 +114,8 @@ run(void)
         uint64_t next = tick ? tick(now) : UINT64_MAX;
 
         turn(next < load.until_us ? next : load.until_us);
+        if (load.opt->max_ops && load.result->n_ops >= (uint64_t)load.opt->max_ops)
+            load.until_us = clock_us();
     }
     load.result->until_s = (double)(clock_us() - load.start_us) / 1e6;
 }

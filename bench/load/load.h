@@ -16,7 +16,7 @@ enum tls_mode {
 /* What the command line says; the same in all processes. */
 struct options {
     const char *address, *domain;
-    int port, first, n_clients, n_accounts, n_processes, seconds, settle_s, rate, ring;
+    int port, first, n_clients, n_accounts, n_processes, seconds, settle_s, rate, max_ops;
     int server_pid; /* whose CPU time and memory are measured; 0: nobody's */
     enum tls_mode tls;
     bool sm;   /* XEP-0198 */

@@ -70,7 +70,7 @@ help(FILE *out)
     fprintf(out,
             "usage: load [-cDm] [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d DOMAIN]\n"
             "            [-n CLIENTS] [-a ACCOUNTS] [-j PROCESSES] [-s SECONDS] [-w SECONDS]\n"
-            "            [-i FIRST] [-r RATE] [-P PID] [-o json|table] SCENARIO\n\n"
+            "            [-i FIRST] [-r RATE] [-N OPERATIONS] [-P PID] [-o json|table] SCENARIO\n\n"
             "  -n, -a   so many clients of so many accounts: bench0 ..., password bench\n"
             "  -i       the number of the first client, for generators side by side; even\n"
             "  -j       spread over so many processes of the generator\n"
@@ -78,6 +78,7 @@ help(FILE *out)
             "  -D       after the TLS handshake OpenSSL's state is dropped, records are ours\n"
             "  -m       with stream management (XEP-0198)\n"
             "  -s, -w   measure for so many seconds, so many after the last log-in\n"
+            "  -N       not more than so many operations, of each process\n"
             "  -r       what is limited to RATE a second depends on the scenario\n"
             "  -c       idle: afterwards every client sends and receives a message\n"
             "  -P       the server: CPU time and memory of this process and its descendants\n\n"
@@ -256,7 +257,7 @@ parse(int argc, char **argv)
         help(stdout);
         exit(0);
     }
-    while ((o = getopt(argc, argv, "cDmh:p:t:d:n:a:i:j:s:w:r:P:o:")) != -1) {
+    while ((o = getopt(argc, argv, "cDmh:p:t:d:n:a:i:j:s:w:r:N:P:o:")) != -1) {
         switch (o) {
         case 'c': opt.check = true; break;
         case 'D': opt.drop = true; break;
@@ -270,6 +271,7 @@ parse(int argc, char **argv)
         case 'j': opt.n_processes = atoi(optarg); break;
         case 's': opt.seconds = atoi(optarg); break;
         case 'w': opt.settle_s = atoi(optarg); break;
+        case 'N': opt.max_ops = atoi(optarg); break;
         case 'r': opt.rate = atoi(optarg); break;
         case 'P': opt.server_pid = atoi(optarg); break;
         case 'o': opt.table = strcmp(optarg, "table") == 0; break;

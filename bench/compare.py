@@ -141,10 +141,10 @@ def main():
         for n in range(args.r):
             print(f"round {n + 1} of {args.r}", flush=True)
             main_round(names, keys, top, args, results)
-    found = report.collect(names, results, args, sys.argv)
+            found = report.collect(names, results, n + 1, args.t, sys.argv)
+            if args.o:
+                report.write(found, args.o)
     print(report.text(found))
-    if args.o:
-        report.write(found, args.o)
 
 
 if __name__ == "__main__":

@@ -30,14 +30,14 @@ TABLES = [
 ]
 
 
-def collect(names, results, args, argv):
+def collect(names, results, rounds, seconds, argv):
     import servers
     with open("/proc/cpuinfo") as f:
         cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "?")
     ssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split()
     return {
         "when": time.strftime("%Y-%m-%d", time.gmtime()),
-        "command": " ".join(argv), "rounds": args.r, "seconds": args.t,
+        "command": " ".join(argv), "rounds": rounds, "seconds": seconds,
         "machine": f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}, "
                    f"OpenSSL {ssl[1] if len(ssl) > 1 else '?'}",
         "load_average": os.getloadavg()[0],

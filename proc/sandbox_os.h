@@ -7,8 +7,16 @@
 
 /* What sandbox.c needs of a system: sandbox_linux.c, sandbox_other.c. */
 
-/* Was the program built so that it must be able to watch itself (address sanitizer)? */
-#if defined(__SANITIZE_ADDRESS__)
+/*
+ * Was the program built so that it must be able to watch itself (address sanitizer), or to
+ * be watched by valgrind, which lives in the process (make bench-quick)?
+ */
+#ifdef STANZAD_TRACED
+#define SANDBOX_TRACED 1
+#else
+#define SANDBOX_TRACED 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || SANDBOX_TRACED
 #define SANDBOX_SANITIZED 1
 #elif defined(__has_feature)
 #if __has_feature(address_sanitizer)

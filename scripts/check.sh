@@ -86,7 +86,7 @@ check_fuzz() {
 }
 
 check_scenarios() {
-    if ! build scenarios SAN=address,undefined all bench; then
+    if ! build scenarios SAN=address,undefined all bench-build; then
         count scenarios 0 1
         return
     fi

@@ -17,7 +17,7 @@ build="gcc libc6-dev make pkg-config libssl-dev libexpat1-dev libidn-dev libyaml
 test="clang libclang-rt-dev llvm/llvm libcmocka-dev postgresql python3 python3-pytest python3-pytest-xdist
     python3-slixmpp python3-cryptography python3-openssl python3-yaml python3-psycopg2
     profanity tmux gnutls-bin libnss3-tools node/nodejs npm/npm git ca-certificates
-    ejabberd erlang-p1-pgsql prosody lua-unbound"
+    ejabberd erlang-p1-pgsql prosody lua-unbound valgrind"
 lint="clang-tidy clang-format cppcheck mandoc"
 
 want=

@@ -25,14 +25,22 @@ struct job_live {
     bool asked;         /* the database is */
 };
 
+/* Jobs that wait for what comes with a number, in lists by the number's lowest bits. */
+enum {
+    JOB_LISTS = 512
+};
+struct job_lists {
+    struct list of[JOB_LISTS];
+};
+
 struct jobs {
-    struct map queues;  /* by key */
-    struct list ready;  /* to be run at the end of the turn */
-    struct list to_ask; /* their requests go out with the commit */
-    struct list route;  /* wait for the router */
-    struct list output; /* wait for their client to take what it was sent */
-    struct list auth;   /* wait for the auth process */
-    struct list told;   /* wait for other workers */
+    struct map queues;       /* by key */
+    struct list ready;       /* to be run at the end of the turn */
+    struct list to_ask;      /* their requests go out with the commit */
+    struct job_lists route;  /* wait for the router: by connection */
+    struct job_lists output; /* wait for their client to take what it was sent: likewise */
+    struct job_lists told;   /* wait for other workers: by job */
+    struct list auth;        /* wait for the auth process */
     size_t n, bytes;
 };
 

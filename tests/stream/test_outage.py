@@ -333,3 +333,69 @@ def count_rows(server, account):
     [[n]] = c.execute("select count(*) from spool where username = ?", [account.user])
     c.close()
     return n
+
+
+@pytest.mark.parametrize("n, size, accounts", [(3200, 100000, 300), (10000, 30000, 1000)])
+def test_too_much_waits_for_the_database(make_server, n, size, accounts):
+    """What may wait in a slot is bounded (256 MB); beyond it senders are told, and others do not notice"""
+    server = make_server(workers=1, config={
+        "loglevel": "info", "modules": {**SM_MODULES, "mod_offline": {}},
+        "shaper_rules": {"max_user_offline_messages": "infinity"}})
+    a, b = server.stream("a").login(), server.stream("b").login()
+    sender = Flood(server.stream("romeo").login(), n, size, accounts)
+    others = PingPong(a, b)
+    memory = Memory(p["pid"] for p in server.processes() if p["role"] in ("worker", "sql"))
+    register_many(server, accounts)
+    memory.start()
+    others.start()
+    with Standstill(server, "sql"):
+        before = others.n
+        begin = time.monotonic()
+        sender.start()
+        sender.finish()
+        took = time.monotonic() - begin
+        during = others.n - before
+    others.stop()
+    taken = n - sender.errors
+    c = sqlite3.connect(f"file:{server.dir}/sqlite/example.net.sqlite?mode=ro", uri=True, timeout=20)
+    wait.until(lambda: c.execute("select count(*) from spool").fetchone()[0] == taken, f"{taken} to be stored", 120)
+    for i in range(0, accounts, 37):  # in their order, each once
+        rows = c.execute("select substr(xml, instr(xml, '<body>') + 6, 5) from spool where username = ? order by seq",
+                         [f"absent{i}"]).fetchall()
+        got = [int(text.split()[0]) for (text,) in rows]
+        assert got == sorted(set(got)) and all(k % accounts == i for k in got)
+    c.close()
+    growth = memory.stop()
+    measure("too much waited", sent=n, refused=sender.errors, took_s=took, others_round_trips=during,
+            their_longest_s=others.longest, growth_mib=max(growth.values()))
+    assert 0 < sender.errors < n // 2
+    assert during > 100 and others.longest < 1
+    assert max(growth.values()) < 450
+
+
+def register_many(server, n):
+    """absent0, absent1 …: copies of the first."""
+    server.ctl("register", "absent0", "example.net", "secret")
+    c = sqlite3.connect(f"{server.dir}/sqlite/example.net.sqlite", timeout=20)
+    c.execute("create temp table one as select * from users where username = 'absent0'")
+    for i in range(1, n):
+        c.execute("update one set username = ?", [f"absent{i}"])
+        c.execute("insert into users select * from one")
+    c.commit()
+    c.close()
+
+
+class Flood(Acknowledged):
+    """Messages for many accounts in turn."""
+
+    def __init__(self, stream, n, size, accounts):
+        super().__init__(stream, None, n, size)
+        self.accounts = accounts
+
+    def run_(self):
+        enable(self.stream, "")
+        self.stream.patience = 120
+        for i in range(self.n):
+            self.stream.send(f"<message to='absent{i % self.accounts}@example.net' type='chat' id='{i}'>"
+                             f"<body>{i} {self.filler}</body></message>")
+        self.wait_for_all()

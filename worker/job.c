@@ -676,6 +676,17 @@ jobs_on_output(struct worker *w, struct conn *c)
     }
 }
 
+/* Those that were to try again later do so now. */
+void
+jobs_on_database(struct worker *w)
+{
+    for (struct slot_job *s = w->slot->job_first; s; s = s->next) {
+        if (s->request && s->live->timer.place &&
+                (s->wait == JOB_WAIT_TIME || s->wait == JOB_WAIT_SQL))
+            loop_timer_set(w->loop, &s->live->timer, 0);
+    }
+}
+
 void
 jobs_on_notified(struct worker *w, const struct ipc_notified *m)
 {

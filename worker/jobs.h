@@ -77,6 +77,9 @@ void jobs_on_route(struct worker *w, struct conn *c);
  */
 void jobs_on_output(struct worker *w, struct conn *c);
 
+/* A database that was away is there again. */
+void jobs_on_database(struct worker *w);
+
 /* How many there are, without those that sleep for longer than this. */
 size_t jobs_under_way(const struct worker *w, uint64_t ms);
 /* A worker acts by what job_notify() has told it. */

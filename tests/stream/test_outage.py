@@ -289,6 +289,43 @@ def test_the_database_is_away(make_server, top):
         own.stop()
 
 
+def test_the_database_is_back(make_server, top):
+    """What was refused again and again is tried at once, not when its next time has come"""
+    own = pgsql.Cluster(os.path.join(top, "back"))
+    own.create()
+    try:
+        server = make_server(database="pgsql", start=False)
+        server.write_config(**own.config(own.database()), sql_query_timeout=1, loglevel="info",
+                            modules={**SM_MODULES, "mod_offline": {}})
+        server.start()
+        absent = server.account("absent")
+        sender = Acknowledged(server.stream("romeo").login(), absent.bare, 3)
+        juliet = server.stream("absent").login()  # the account is known when the database goes
+        own.stop()
+        sender.start()
+        sender.finish()
+        time.sleep(10)  # so that the next try is seconds away
+        own.start()
+        server.wait_log(r"is back")
+        begin = time.monotonic()
+        c = own.connect(server.config["sql_database"])
+        cursor = c.cursor()
+
+        def stored():
+            cursor.execute("select count(*) from spool")
+            return cursor.fetchone()[0]
+
+        wait.until(lambda: stored() == 3, "all to be stored", 30)
+        took = time.monotonic() - begin
+        c.close()
+        measure("the database came back", stored=3, within_s=took)
+        assert took < 2
+        juliet.close()
+        server.stop()
+    finally:
+        own.stop()
+
+
 def test_the_disk_is_full(make_server):
     """SQLite cannot write: messages wait or are refused, none that was taken is lost; it goes on when there is room"""
     n = 400

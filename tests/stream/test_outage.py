@@ -73,7 +73,7 @@ def test_a_worker_stands_still(make_server, tls):
     measure("a worker stood still", sent_meanwhile=sent, of=n, others_round_trips=during,
             their_longest_s=others.longest, growth_mib=max(growth.values()))
     assert sent * size < 12 << 20, "the senders were not slowed down"
-    assert during > 100 and others.longest < 1
+    assert during > 100 and others.longest < seconds / 2
     assert max(growth.values()) < 48
 
 
@@ -129,7 +129,7 @@ def test_the_database_process_stands_still(make_server):
     measure("sql stood still", stored=4 * n, others_round_trips=during, their_longest_s=others.longest,
             growth_mib=max(growth.values()))
     assert [t.errors for t in senders] == [0] * 4
-    assert during > 100 and others.longest < 1
+    assert during > 100 and others.longest < seconds / 2
     assert max(growth.values()) < 200
     juliet = server.stream("absent0")
     juliet.login()
@@ -179,7 +179,7 @@ def test_the_router_stands_still(make_server):
     measure("the router stood still", presences=sent, others_round_trips=during,
             their_longest_s=others.longest, growth_mib=max(growth.values()))
     assert sent * len(status) < 12 << 20, "the noisy one was not slowed down"
-    assert during > 100 and others.longest < 1
+    assert during > 100 and others.longest < seconds / 2
     assert max(growth.values()) < 48
     noisy.send("<presence><status>the last</status></presence>")
     late = server.stream("noisy", worker=1).login()
@@ -221,7 +221,7 @@ def test_others_that_stand_still(make_server, role):
     for s in newcomers:
         s.ping()
     measure(f"{role} stood still", others_round_trips=during, their_longest_s=others.longest, logins_s=took)
-    assert during > 100 and others.longest < 1
+    assert during > 100 and others.longest < seconds / 2
 
 
 def test_the_database_is_away(make_server, top):
@@ -295,7 +295,7 @@ def test_the_database_is_back(make_server, top):
     own.create()
     try:
         server = make_server(database="pgsql", start=False)
-        server.write_config(**own.config(own.database()), sql_query_timeout=1, loglevel="info",
+        server.write_config(**own.config(own.database()), workers=1, sql_query_timeout=1, loglevel="info",
                             modules={**SM_MODULES, "mod_offline": {}})
         server.start()
         absent = server.account("absent")
@@ -406,7 +406,7 @@ def test_too_much_waits_for_the_database(make_server, n, size, accounts):
     measure("too much waited", sent=n, refused=sender.errors, took_s=took, others_round_trips=during,
             their_longest_s=others.longest, growth_mib=max(growth.values()))
     assert 0 < sender.errors < n // 2
-    assert during > 100 and others.longest < 1
+    assert during > 50 and others.longest < took / 3
     assert max(growth.values()) < 450
 
 

@@ -122,6 +122,13 @@ on_step(struct loop_timer *timer)
         sql_db_on_lost(db, "does not answer in time");
 }
 
+void
+sql_db_on_back(struct sql_db *db, void (*fn)(void *arg), void *arg)
+{
+    db->on_back = fn;
+    db->on_back_arg = arg;
+}
+
 static void
 care_done(void *arg, const struct sql_result *result)
 {
@@ -185,10 +192,13 @@ sql_db_on_prepared(struct sql_db *db)
     loop_timer_cancel(db->loop, &db->step);
     loop_timer_set(db->loop, &db->care, CARE_MS);
     db->pinged_ms = loop_now_ms(db->loop);
-    if (*db->why)
+    if (*db->why) {
         log_notice(NULL, "database %s is back", db->name);
-    else
+        if (db->on_back)
+            db->on_back(db->on_back_arg);
+    } else {
         log_info(NULL, "database %s (%s) is ready", db->name, db->engine->name);
+    }
     db->why[0] = '\0';
     sql_group_kick(db);
 }

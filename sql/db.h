@@ -8,6 +8,8 @@
 
 /* Inside a struct sql_db: only db.c and group.c look in here. */
 struct sql_db {
+    void (*on_back)(void *arg);
+    void *on_back_arg;
     struct loop *loop;
     struct sql_settings settings;
     char *name;

@@ -113,6 +113,17 @@ wants_password_types(const struct conf *conf, const struct conf_sql *db)
     return false;
 }
 
+/* What was refused while it was away need not wait for its next try. */
+static void
+on_back(void *arg)
+{
+    struct sql_process *process = arg;
+
+    for (unsigned slot = 0; slot < process->p->n_workers; slot++)
+        proc_send(process->p, ipc_addr_of(PROC_WORKER, slot), IPC_SQL_BACK,
+                &(struct ipc_nothing){ 0 });
+}
+
 /* The connection for these settings, opened if need be; NULL: no engine for them. */
 static struct place *
 place_get(struct sql_process *process, const struct conf_sql *conf)
@@ -136,6 +147,7 @@ place_get(struct sql_process *process, const struct conf_sql *conf)
     settings.password_types = wants_password_types(process->p->conf, conf);
     settings.database = path_inside(process->p, settings.database);
     place->db = sql_db_open(process->p->loop, &settings, place->name);
+    sql_db_on_back(place->db, on_back, process);
     list_add(&process->places, &place->node);
     return place;
 }

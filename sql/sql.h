@@ -134,6 +134,9 @@ struct sql_db *sql_db_open(
 /* Unanswered requests are answered with SQL_UNAVAILABLE first. Not from a done_fn. */
 void sql_db_close(struct sql_db **db);
 
+/* Called when the database has been away and is there again. */
+void sql_db_on_back(struct sql_db *db, void (*fn)(void *arg), void *arg);
+
 enum sql_state {
     SQL_AWAY,
     SQL_CONNECTING, /* and bringing the schema up to date */

@@ -73,6 +73,12 @@ job_stanza(const struct job *j)
     return slot_job_text(j->slot, TEXT_STANZA);
 }
 
+static struct list *
+list_of(struct job_lists *lists, uint64_t number)
+{
+    return &lists->of[number % JOB_LISTS];
+}
+
 struct jobs *
 jobs_new(void)
 {
@@ -80,10 +86,12 @@ jobs_new(void)
 
     list_init(&jobs->ready);
     list_init(&jobs->to_ask);
-    list_init(&jobs->route);
-    list_init(&jobs->output);
     list_init(&jobs->auth);
-    list_init(&jobs->told);
+    for (unsigned i = 0; i < JOB_LISTS; i++) {
+        list_init(&jobs->route.of[i]);
+        list_init(&jobs->output.of[i]);
+        list_init(&jobs->told.of[i]);
+    }
     return jobs;
 }
 
@@ -639,7 +647,7 @@ jobs_on_route(struct worker *w, struct conn *c)
 {
     uint64_t conn = conn_id(w, c);
 
-    list_for_safe(node, &w->jobs->route)
+    list_for_safe(node, list_of(&w->jobs->route, conn))
     {
         struct job_live *l = list_entry(node, struct job_live, waiting);
 
@@ -659,7 +667,7 @@ jobs_on_output(struct worker *w, struct conn *c)
     if (c->state == STREAM_OPEN && session_backlog(c) > OUTPUT_LOW)
         return;
     l->flags &= ~(unsigned)LIVE_JOB_WAITS;
-    list_for_safe(node, &w->jobs->output)
+    list_for_safe(node, list_of(&w->jobs->output, conn))
     {
         struct job_live *job = list_entry(node, struct job_live, waiting);
 
@@ -668,10 +676,21 @@ jobs_on_output(struct worker *w, struct conn *c)
     }
 }
 
+/* Those that were to try again later do so now. */
+void
+jobs_on_database(struct worker *w)
+{
+    for (struct slot_job *s = w->slot->job_first; s; s = s->next) {
+        if (s->request && s->live->timer.place &&
+                (s->wait == JOB_WAIT_TIME || s->wait == JOB_WAIT_SQL))
+            loop_timer_set(w->loop, &s->live->timer, 0);
+    }
+}
+
 void
 jobs_on_notified(struct worker *w, const struct ipc_notified *m)
 {
-    list_for_safe(node, &w->jobs->told)
+    list_for_safe(node, list_of(&w->jobs->told, m->job))
     {
         struct job_live *l = list_entry(node, struct job_live, waiting);
 
@@ -842,7 +861,7 @@ job_route(struct job *j, unsigned step)
     }
     SET(j->w, s->route_serial, c->presence_serial);
     list_del(&s->live->waiting);
-    list_add(&j->w->jobs->route, &s->live->waiting);
+    list_add(list_of(&j->w->jobs->route, s->conn), &s->live->waiting);
 }
 
 static void
@@ -859,7 +878,7 @@ tell_all(struct job *j, unsigned step, struct str whom, unsigned what, struct st
         return;
     }
     list_del(&s->live->waiting);
-    list_add(&j->w->jobs->told, &s->live->waiting);
+    list_add(list_of(&j->w->jobs->told, s->number), &s->live->waiting);
     wait_ms(j, s, TOLD_MOST_MS);
 }
 
@@ -889,7 +908,7 @@ job_output(struct job *j, unsigned step)
     }
     live_of(j->w, c)->flags |= LIVE_JOB_WAITS;
     list_del(&s->live->waiting);
-    list_add(&j->w->jobs->output, &s->live->waiting);
+    list_add(list_of(&j->w->jobs->output, s->conn), &s->live->waiting);
 }
 
 void
@@ -1123,7 +1142,7 @@ resume(struct worker *w, struct slot_job *s)
             make_ready(w, s->live);
             break;
         }
-        list_add(&w->jobs->told, &s->live->waiting);
+        list_add(list_of(&w->jobs->told, s->number), &s->live->waiting);
         wake_at(w, s, now);
         break;
     case JOB_WAIT_TIME:

@@ -25,14 +25,22 @@ struct job_live {
     bool asked;         /* the database is */
 };
 
+/* Jobs that wait for what comes with a number, in lists by the number's lowest bits. */
+enum {
+    JOB_LISTS = 512
+};
+struct job_lists {
+    struct list of[JOB_LISTS];
+};
+
 struct jobs {
-    struct map queues;  /* by key */
-    struct list ready;  /* to be run at the end of the turn */
-    struct list to_ask; /* their requests go out with the commit */
-    struct list route;  /* wait for the router */
-    struct list output; /* wait for their client to take what it was sent */
-    struct list auth;   /* wait for the auth process */
-    struct list told;   /* wait for other workers */
+    struct map queues;       /* by key */
+    struct list ready;       /* to be run at the end of the turn */
+    struct list to_ask;      /* their requests go out with the commit */
+    struct job_lists route;  /* wait for the router: by connection */
+    struct job_lists output; /* wait for their client to take what it was sent: likewise */
+    struct job_lists told;   /* wait for other workers: by job */
+    struct list auth;        /* wait for the auth process */
     size_t n, bytes;
 };
 
@@ -68,6 +76,9 @@ void jobs_on_route(struct worker *w, struct conn *c);
 /* Something was sent to a client that a job waits for (LIVE_JOB_WAITS), or it is gone.
  */
 void jobs_on_output(struct worker *w, struct conn *c);
+
+/* A database that was away is there again. */
+void jobs_on_database(struct worker *w);
 
 /* How many there are, without those that sleep for longer than this. */
 size_t jobs_under_way(const struct worker *w, uint64_t ms);

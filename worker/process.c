@@ -303,6 +303,13 @@ on_sql_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
 }
 
 static void
+on_sql_back(void *ctx, ipc_addr from, const void *msg, int *fd)
+{
+    (void)from, (void)msg, (void)fd;
+    jobs_on_database(self(ctx));
+}
+
+static void
 on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
     const struct ipc_conn *m = msg;
@@ -510,6 +517,7 @@ static const ipc_handler_fn handlers[IPC_TYPES] = {
     [IPC_SQL_REPLY] = on_sql_reply,
     [IPC_SQL_RESTARTED] = on_sql_restarted,
     [IPC_LEAVE] = on_leave,
+    [IPC_SQL_BACK] = on_sql_back,
     [IPC_KEPT] = on_kept,
     [IPC_KEPT_ALL] = on_kept_all,
     [IPC_KEEPER_EMPTY] = on_keeper_empty,

@@ -58,14 +58,16 @@ struct entry {
     char token[SM_TOKEN];
     struct file *file;
     off_t state_at;
-    uint32_t due_s; /* to be marked as gone then; 0: it waits */
+    struct list due; /* in one of the lists of those that are to be marked as gone */
+    uint32_t due_s;  /* when; 0: it waits */
 };
 
 struct saved {
     struct file *file;
     unsigned n_files;
     struct map entries; /* by token */
-    size_t n_due;
+    struct list gone;   /* in this turn */
+    struct list stored; /* what they have is given back; the first ones first */
     uint64_t last;     /* the connection taken in last: the router knows it last */
     uint64_t until_ms; /* not served before this or the event */
     struct loop_timer timer;
@@ -79,6 +81,8 @@ saved_of(struct worker *w)
     if (!w->saved) {
         w->saved = mem_zalloc(sizeof *w->saved);
         w->saved->w = w;
+        list_init(&w->saved->gone);
+        list_init(&w->saved->stored);
     }
     return w->saved;
 }
@@ -113,6 +117,7 @@ entry_end(struct worker *w, struct entry *e)
     if (f->fd >= 0)
         mark(f->fd, e->state_at);
     map_del(&w->saved->entries, (struct str){ e->token, SM_TOKEN });
+    list_del(&e->due);
     mem_free_p(e);
     if (--f->n_waiting == 0)
         file_empty(f);
@@ -129,10 +134,8 @@ saved_settle(struct worker *w, struct conn *c, bool ended)
     e = map_get(&w->saved->entries, (struct str){ c->sm->token, SM_TOKEN });
     if (!e || e->due_s)
         return;
-    e->due_s = w->now_s + (ended ? STORED_S : 0);
-    if (e->due_s == 0)
-        e->due_s = 1;
-    w->saved->n_due++;
+    e->due_s = w->now_s + (ended ? STORED_S : 0) + 1;
+    list_add(ended ? &w->saved->stored : &w->saved->gone, &e->due);
     loop_again(w->loop);
 }
 
@@ -140,23 +143,18 @@ void
 saved_turn_end(struct worker *w)
 {
     struct saved *s = w->saved;
-    struct map_entry *me;
-    size_t at = 0, left = 0;
-    struct entry **due;
 
-    if (!s || s->n_due == 0)
+    if (!s)
         return;
-    due = mem_alloc(s->n_due * sizeof(struct entry *));
-    while ((me = map_next(&s->entries, &at))) {
-        struct entry *e = me->value;
+    list_for_safe(node, &s->gone) entry_end(w, list_entry(node, struct entry, due));
+    list_for_safe(node, &s->stored)
+    {
+        struct entry *e = list_entry(node, struct entry, due);
 
-        if (e->due_s && e->due_s <= w->now_s)
-            due[left++] = e;
+        if (e->due_s > w->now_s)
+            break;
+        entry_end(w, e);
     }
-    for (size_t i = 0; i < left; i++)
-        entry_end(w, due[i]);
-    s->n_due -= left;
-    mem_free_p(due);
 }
 
 /* --- Taking in --- */
@@ -282,13 +280,14 @@ session_found(struct worker *w, const struct part *p, off_t state_at,
     memcpy(e->token, token.p, SM_TOKEN);
     e->file = p->file;
     e->state_at = state_at;
+    list_init(&e->due);
     map_set(&w->saved->entries, (struct str){ e->token, SM_TOKEN }, e);
     p->file->n_waiting++;
     if (map_get(&t->here, token))
         return;
     if (w->slot->saved_taken) {
         e->due_s = 1;
-        w->saved->n_due++;
+        list_add(&w->saved->gone, &e->due);
         t->gone++;
         return;
     }

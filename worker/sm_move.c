@@ -220,6 +220,7 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     session_keep(w, c, 0, m->kept_0);
     session_keep(w, c, 1, m->kept_1);
     take_directed(w, c, m->directed);
+    w->taking = conn_index(w, c);
     killpoint(SM_COMING);
 }
 

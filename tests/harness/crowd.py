@@ -88,7 +88,8 @@ class PingPong(Worker):
         while not self.stopped.is_set():
             begin = time.monotonic()
             for x, y in ((self.a, self.b), (self.b, self.a)):
-                x.send(f"<message to='{y.full}' type='chat'><body>{self.n}</body></message>")
+                x.send(f"<message to='{y.full}' type='chat'><body>{self.n}</body>"
+                       "<no-store xmlns='urn:xmpp:hints'/></message>")
                 assert y.next(timeout=60).find("{jabber:client}body").text == str(self.n)
             self.longest = max(self.longest, time.monotonic() - begin)
             self.n += 1

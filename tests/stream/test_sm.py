@@ -57,6 +57,13 @@ def test_no_resumption_unless_asked_for(server):
     assert enable(juliet, "") is None
 
 
+def test_no_location(server):
+    """3: a hint where to reconnect; any worker of the one address takes the session over"""
+    juliet = server.stream().login()
+    juliet.send(f"<enable xmlns='{SM}' resume='1'/>")
+    assert set(juliet.next().attrib) == {"id", "resume", "max"}
+
+
 def test_max_is_bounded(server):
     """3: what the client prefers, within what the server allows"""
     juliet = server.stream().login()

@@ -1,13 +1,15 @@
 """Sessions that wait for their clients outlive the whole service: XEP-0198, 5; DESIGN, 6"""
 import os
+import random
 import shutil
+import signal
 import time
 
 import pytest
 
 from harness import wait, xml
 from harness.disk import SmallDisk
-from harness.sm import SM, body, enable, next_stanza, resume, say
+from harness.sm import SM, ask_h, body, enable, next_stanza, resume, say
 
 MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}, "mod_offline": {}}
 DELAY = "{urn:xmpp:delay}delay"
@@ -103,7 +105,7 @@ def test_a_session_that_is_connected(make_server):
     again, answer = resume(server, "juliet", previd, 1)
     assert answer.tag == f"{{{SM}}}resumed" and answer.get("h") == "1"
     assert body(next_stanza(again)) == "2"
-    again.ping()
+    ask_h(again)
 
 
 def test_contacts(make_server):
@@ -169,7 +171,7 @@ def test_everything_is_killed_after_the_start(make_server):
     again, answer = resume(server, "juliet", previd, 1)
     assert answer.tag == f"{{{SM}}}resumed"
     assert body(next_stanza(again)) == "2"
-    again.ping()
+    ask_h(again)
 
 
 def test_everything_is_killed_after_it_was_resumed(make_server):
@@ -206,7 +208,7 @@ def test_workers_are_killed_after_the_start(make_server):
         assert answer.tag == f"{{{SM}}}resumed"
         assert body(next_stanza(again)) == who[k].user
         server.kill_workers(slots)
-        again.ping()
+        ask_h(again)
     wait.until(lambda: not saved(server), "the file to be done with")
 
 
@@ -231,7 +233,7 @@ def test_a_session_in_two_files(make_server):
     assert server.ctl("connected_users_number") == "1"
     again, answer = resume(server, "juliet", previd, 0)
     assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
-    again.ping()
+    ask_h(again)
     wait.until(lambda: not saved(server), "the files to be done with")
 
 
@@ -298,6 +300,53 @@ def test_a_full_disk(make_server, full):
             assert answer.tag == f"{{{SM}}}resumed"
             assert body(next_stanza(again)) == "small"
         server.stop()
+
+
+@pytest.mark.parametrize("who", ["everybody", "worker 0", "worker"])
+def test_kills_within_the_start(make_server, who):
+    """At random moments while sessions are taken in: afterwards each is there once, with all it had"""
+    n, rng = 30, random.Random(len(who))
+    server = make_server(config={"modules": MODULES, "loglevel": "info"})
+    romeo = server.stream("romeo").login()
+    them = [server.stream(f"user{i}").login() for i in range(n)]
+    ids = [enable(s) for s in them]
+    for s in them:
+        say(romeo, s, *map(str, range(5)))
+    romeo.ping()
+    server.stop()
+    if who == "everybody":
+        for _ in range(8):
+            server.streams = []
+            server.start(ready=False)
+            time.sleep(rng.random() * 0.6)  # the rhythm of the attack, not a wait for something
+            kill_all(server)
+        start(server)
+    else:
+        server.streams = []
+        server.start(ready=False)
+        for _ in range(10):
+            kill_named(server, f"stanzad: {who}")
+            time.sleep(rng.random() * 0.05)
+        server.wait_ready()
+        server.forget_reports()
+    wait.until(lambda: server.ctl("connected_users_number") == str(n), "all sessions")
+    for i in range(n):
+        again, answer = resume(server, f"user{i}", ids[i], 2)
+        assert answer.tag == f"{{{SM}}}resumed", i
+        assert [body(next_stanza(again)) for _ in range(3)] == list("234")
+        ask_h(again)
+    wait.until(lambda: not saved(server), "the file to be done with")
+    assert [offline(server, s) for s in them] == [0] * n
+
+
+def kill_named(server, name):
+    for pid in server.pids_left():
+        try:
+            with open(f"/proc/{pid}/cmdline") as f:
+                if f.read().startswith(name):
+                    os.kill(pid, signal.SIGKILL)
+        except OSError:
+            pass
 
 
 def test_many_sessions(make_server):

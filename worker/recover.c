@@ -319,7 +319,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     before = *l; /* frames may have come before the socket */
     *l = (struct live){ .fd = fd,
         .flags = LIVE_WRITABLE | LIVE_READABLE | LIVE_MESSAGES |
-                 (before.flags & (LIVE_DIRTY | LIVE_JOB_WAITS)),
+                 (before.flags & (LIVE_DIRTY | LIVE_JOB_WAITS | LIVE_COUNTED)),
         .last_rx_s = w->now_s,
         .fed = c->text_done,
         .account = before.account,

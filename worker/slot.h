@@ -19,7 +19,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 9, /* changes with the structures below */
+    SLOT_LAYOUT = 10, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };

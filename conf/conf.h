@@ -287,6 +287,7 @@ struct conf {
     uint64_t worker_memory_max; /* bytes of a slot; CONF_INFINITY: all of it */
     bool oom_killer;
     uint32_t oom_watermark; /* per cent of worker_memory_max */
+    bool tls_ktls;     /* the kernel makes the records, if they do not survive */
     bool tls_takeover; /* TLS connections survive the worker (DESIGN.md) */
     struct conf_net *trusted_proxies;
     size_t n_trusted_proxies;

@@ -76,7 +76,8 @@ enum ipc_auth_status {
 enum shm_kind {
     SHM_STATUS,
     SHM_ROUTES,
-    SHM_SLOT
+    SHM_SLOT,
+    SHM_ADDRESSES
 };
 
 /* Byte strings one after the other: each a length (u32; UINT32_MAX: NULL) and bytes. */

@@ -209,6 +209,7 @@ find_service(struct master *m, struct estate *e, struct buf *error)
     m->control_socket = estate_take(e, ESTATE_ADMIN_SOCKET, 0, 0);
     m->routes_rw = estate_take(e, ESTATE_ROUTES_RW, 0, 0);
     m->routes_ro = estate_take(e, ESTATE_ROUTES_RO, 0, 0);
+    m->addresses = estate_take(e, ESTATE_ADDRESSES, 0, 0);
     m->status_rw = estate_take(e, ESTATE_STATUS_RW, own, 0);
     m->status_ro = estate_take(e, ESTATE_STATUS_RO, own, 0);
     if (m->control_socket < 0 || m->routes_rw < 0 || m->routes_ro < 0 ||

@@ -17,6 +17,7 @@
 #include "master/certs.h"
 #include "master/saved.h"
 #include "router/route.h"
+#include "shm/tally.h"
 
 static void
 send_fd(struct child *c, enum ipc_type type, const void *msg, int fd)
@@ -141,6 +142,8 @@ send_zones(struct child *c)
         send_shm(c, SHM_ROUTES, 0, true, 0, routes, m->routes_rw);
     if (c->role == PROC_WORKER || c->role == PROC_ADMIN)
         send_shm(c, SHM_ROUTES, 0, false, 0, routes, m->routes_ro);
+    if (c->role == PROC_WORKER && m->addresses >= 0)
+        send_shm(c, SHM_ADDRESSES, 0, true, 0, tally_size(), m->addresses);
     if (c->role == PROC_WORKER)
         send_shm(c, SHM_SLOT, c->addr, true, c->slot_base,
                 (uint64_t)SLOT_SIZE_GIB << 30, c->slot_rw);

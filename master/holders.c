@@ -74,6 +74,7 @@ tell_service(struct telling *t)
     tell_kind(t, ESTATE_ADMIN_SOCKET, 0, 0, m->control_socket);
     tell_kind(t, ESTATE_ROUTES_RW, 0, 0, m->routes_rw);
     tell_kind(t, ESTATE_ROUTES_RO, 0, 0, m->routes_ro);
+    tell_kind(t, ESTATE_ADDRESSES, 0, 0, m->addresses);
     tell_kind(t, ESTATE_STATUS_RW, own, 0, m->status_rw);
     tell_kind(t, ESTATE_STATUS_RO, own, 0, m->status_ro);
 }

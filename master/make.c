@@ -14,6 +14,7 @@
 #include "base/rand.h"
 #include "master/unixsock.h"
 #include "router/route.h"
+#include "shm/tally.h"
 
 enum {
     SHM_LEAST_MIB = 256
@@ -37,8 +38,12 @@ static int
 make_zones(struct master *m, struct buf *error)
 {
     int r = zone_create(ROUTE_ZONE_SIZE, &m->routes_rw, &m->routes_ro);
+    int addresses_ro = -1;
 
     warn_of_small_shm();
+    if (r == 0)
+        r = zone_create(tally_size(), &m->addresses, &addresses_ro);
+    close_fd(&addresses_ro);
     if (r == 0)
         r = zone_create(sizeof *m->status, &m->status_rw, &m->status_ro);
     if (r == 0)

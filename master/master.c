@@ -521,6 +521,7 @@ finish(struct master *m)
     close_fd(&m->status_ro);
     close_fd(&m->routes_rw);
     close_fd(&m->routes_ro);
+    close_fd(&m->addresses);
     buf_fini(&m->reload.text);
     roll_fini(m);
     deaths_fini(m);
@@ -546,6 +547,7 @@ master_run(const struct master_options *opt, const char *exe, int *ret_exe_fd)
         .lifeline = { -1, -1 },
         .routes_rw = -1,
         .routes_ro = -1,
+        .addresses = -1,
         .status_rw = -1,
         .status_ro = -1 };
     struct buf error = { 0 };

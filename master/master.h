@@ -124,6 +124,7 @@ struct master {
     int control_socket, adopt_socket;
     int lifeline[2]; /* the second end is in no other process: it ends with us */
     int routes_rw, routes_ro;
+    int addresses; /* shm/tally.h; -1: adopted from a master that had none */
     int status_rw, status_ro; /* our own page */
     struct zone status_zone;
     struct status_page *status;

@@ -151,6 +151,8 @@ on_shm(void *ctx, ipc_addr from, const void *msg, int *fd)
         p->routes = z;
     } else if (m->kind == SHM_SLOT) {
         p->slot_zone = z;
+    } else if (m->kind == SHM_ADDRESSES) {
+        p->addresses = z;
     } else if (m->owner == p->addr && m->writable) {
         p->status = z.base;
         p->status_zone = z;

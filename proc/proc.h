@@ -69,6 +69,7 @@ struct proc {
     char *home;
     struct zone routes;    /* mapped as the role may: router writes, worker reads */
     struct zone slot_zone; /* worker: its slot segment */
+    struct zone addresses; /* worker: counts of all workers (shm/tally.h) */
     struct status_page *page[PROC_PAGES_MAX]; /* admin: everyone's */
     unsigned n_pages;
     struct proc_listener listener[PROC_LISTENERS_MAX];

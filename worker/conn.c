@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "worker/account.h"
+#include "worker/addresses.h"
 #include "worker/held.h"
 #include "worker/jobs.h"
 #include "worker/recover.h"
@@ -486,6 +487,7 @@ conn_cut(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
     struct ipc_conn msg = { .conn = conn_id(w, c) };
 
+    addresses_leave(w, c);
     if (l->tls)
         tls_free(&l->tls);
     if (l->fd >= 0) { /* a successor has records whose socket has not come yet */
@@ -526,6 +528,7 @@ conn_forget(struct worker *w, struct conn *c)
     worker_begin(w, c);
     if (c->state != STREAM_CLOSED)
         session_end(w, c);
+    addresses_leave(w, c);
     account_leave(w, c);
     conn_empty(w, c);
     if (live_of(w, c)->flags & LIVE_JOB_WAITS)

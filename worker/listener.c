@@ -15,14 +15,14 @@
 #include <unistd.h>
 
 #include "base/killpoint.h"
+#include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/pressure.h"
 
 enum {
     ACCEPTS_A_TURN = 64,
-    RETRY_MS = 500,
-    PER_ADDRESS_SLOTS = 4096
+    RETRY_MS = 500
 };
 
 /* Small writes go out at once; peers that vanished are found by the kernel. */
@@ -53,31 +53,6 @@ keep(struct worker *w, struct conn *c, int fd)
 
     if (dup_fd >= 0)
         post_send_fd(w->proc->post, keeper, IPC_KEEP, &m, dup_fd);
-}
-
-/* So many connections from one address are there already, in this worker. */
-static unsigned
-from_address(const struct worker *w, const struct conn *c)
-{
-    unsigned n = 0;
-
-    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-        const struct conn *other = &w->conns[i];
-
-        if (other->state != STREAM_FREE && other->state != STREAM_CLOSED &&
-                other->state != STREAM_DETACHED && other->state != STREAM_MOVED &&
-                memcmp(other->addr, c->addr, sizeof c->addr) == 0)
-            n++;
-    }
-    return n;
-}
-
-static bool
-is_over_limit(const struct worker *w, const struct conn *c)
-{
-    uint64_t most = w->proc->conf->c2s_connections_per_ip;
-
-    return most != CONF_INFINITY && from_address(w, c) > most;
 }
 
 static void
@@ -114,9 +89,7 @@ accepted(struct worker *w, const struct listener *ln, int fd,
     keep(w, c, fd);
     killpoint(ACCEPT_KEPT);
     worker_begin(w, c);
-    if (is_over_limit(w, c)) {
-        proc_count(w->proc, COUNTER_C2S_REFUSED, 1);
-        log_info(conn_ctx(w, c), "refused: too many connections from this address");
+    if (!conf->use_proxy_protocol && !addresses_admit(w, c)) {
         conn_close(w, c, "too many connections from this address");
     } else {
         log_debug(conn_ctx(w, c), "connection accepted on %.*s", STR_ARG(conf->name));

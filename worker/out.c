@@ -263,12 +263,41 @@ queue_flush(struct worker *w, struct conn *c, struct live *l, struct queue *q)
     return 0;
 }
 
+/* What is sealed goes first; then the kernel seals. As queue_flush(). */
+static int
+kernel_flush(struct worker *w, struct conn *c, struct live *l)
+{
+    int r = queue_flush(w, c, l, &c->wire);
+    uint64_t before = c->tx_total;
+
+    if (r < 0 || c->wire.bytes > 0)
+        return r;
+    worker_begin(w, NULL);
+    r = tls_flush_kernel(w, c, 0);
+    worker_commit(w);
+    if (r < 0 || !(c->flags & CONN_KTLS))
+        return r;
+    r = queue_flush(w, c, l, &c->out);
+    worker_begin(w, NULL);
+    if (r == 0)
+        r = tls_flush_kernel(w, c, c->tx_total - before);
+    if (r == 0 && c->out.bytes == 0 &&
+            (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
+        tls_close(w, c);
+        SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
+    }
+    worker_commit(w);
+    return r;
+}
+
 /* 0 or -errno, as queue_flush(). */
 static int
 records_flush(struct worker *w, struct conn *c, struct live *l)
 {
-    int r = 0;
+    int r = c->flags & CONN_KTLS ? kernel_flush(w, c, l) : 0;
 
+    if (r < 0 || c->flags & CONN_KTLS)
+        return r;
     do {
         if (c->tls != CONN_PLAIN && l->flags & LIVE_WRITABLE)
             r = out_seal(w, c);

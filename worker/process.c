@@ -8,6 +8,7 @@
 #include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
+#include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
@@ -711,6 +712,7 @@ worker_start(struct proc *p)
     killpoint(TAKE_OUTBOX);
     if (w->recovering)
         recover_begin(w); /* before jobs ask for accounts, which take their sessions */
+    addresses_load(w);
     killpoint(TAKE_ASKED);
     jobs_resume(w);
     killpoint(TAKE_JOBS);
@@ -730,6 +732,7 @@ worker_reload(struct proc *p)
     tls_contexts_load(w);
     tick_load(w);
     pressure_load(w);
+    addresses_load(w);
     modules_unload(w);
     modules_load(w);
     accounts_reload(w);

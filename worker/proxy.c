@@ -9,6 +9,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 
+#include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 
@@ -139,7 +140,10 @@ proxy_handle(struct worker *w, struct conn *c)
     }
     memmove(c->in->data, c->in->data + n, c->in->len - (uint32_t)n);
     SET(w, c->in->len, c->in->len - (uint32_t)n);
-    c2s_begin(w, c);
+    if (!local && !addresses_admit(w, c))
+        conn_close(w, c, "too many connections from this address");
+    else
+        c2s_begin(w, c);
     worker_commit(w);
     return c->state != STREAM_CLOSED;
 }

@@ -11,7 +11,9 @@
  * then its end, as if we had been here all the time.
  *
  * A connection whose TLS records are OpenSSL's (TLS 1.2, tls_takeover: false) cannot go
- * on: that state died. It is ended; so are handshakes under way.
+ * on: that state died. It is ended; so are handshakes under way. Nor can one whose
+ * records the kernel makes: of the text that it had taken some may not be among the
+ * bytes that it counts.
  */
 #include "worker/recover.h"
 
@@ -225,7 +227,7 @@ can_go_on(const struct conn *c)
     case STREAM_SASL_WAIT:
     case STREAM_OPEN:
     case STREAM_CLOSING:
-        return c->tls == CONN_PLAIN || c->tls_state;
+        return c->tls == CONN_PLAIN || (c->tls_state && !(c->flags & CONN_KTLS));
     case STREAM_FREE:
     case STREAM_PROXY:
     case STREAM_TLS:
@@ -319,7 +321,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     before = *l; /* frames may have come before the socket */
     *l = (struct live){ .fd = fd,
         .flags = LIVE_WRITABLE | LIVE_READABLE | LIVE_MESSAGES |
-                 (before.flags & (LIVE_DIRTY | LIVE_JOB_WAITS)),
+                 (before.flags & (LIVE_DIRTY | LIVE_JOB_WAITS | LIVE_COUNTED)),
         .last_rx_s = w->now_s,
         .fed = c->text_done,
         .account = before.account,

@@ -19,7 +19,7 @@
  */
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 9, /* changes with the structures below */
+    SLOT_LAYOUT = 11, /* changes with the structures below */
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -64,6 +64,7 @@ enum conn_flag {
     CONN_PRESENCE_NEW =
             1 << 9,           /* its presence has changed; nobody has heard of it yet */
     CONN_TLS_CLOSED = 1 << 7, /* our close_notify is in the queue */
+    CONN_KTLS = 1 << 10, /* what is behind `wire` becomes records in the kernel */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
 

@@ -8,6 +8,7 @@
 
 #include "base/mem.h"
 #include "worker/account.h"
+#include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
@@ -150,6 +151,7 @@ on_tick(struct loop_timer *t)
         }
     }
     iq_tick(w);
+    addresses_tick(w);
     accounts_tick(w);
     trim(w);
     measure(w);

@@ -8,9 +8,11 @@
 #include <openssl/err.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "worker/conn.h"
+#include "worker/ktls.h"
 #include "worker/out.h"
 
 enum {
@@ -98,6 +100,20 @@ tls_take_input(struct worker *w, struct conn *c)
     return true;
 }
 
+static bool
+kernel_offers(int fd)
+{
+    static bool told;
+    int r = ktls_attach(fd);
+
+    if (r < 0 && !told) {
+        told = true;
+        log_notice(NULL, "tls_ktls: the kernel makes no TLS records (%s); OpenSSL does",
+                strerror(-r));
+    }
+    return r == 0;
+}
+
 int
 tls_handshake(struct worker *w, struct conn *c)
 {
@@ -108,7 +124,10 @@ tls_handshake(struct worker *w, struct conn *c)
 
     if (r == 1) {
         SET(w, c->tls, SSL_version(t->ssl) == TLS1_3_VERSION ? CONN_TLS13 : CONN_TLS12);
-        tls_own_take_over(w, c, records);
+        if (w->proc->conf->tls_takeover)
+            tls_own_take_over(w, c, records, false);
+        else if (w->proc->conf->tls_ktls && kernel_offers(l->fd))
+            tls_own_take_over(w, c, records, true);
         return 1;
     }
     if (e == SSL_ERROR_WANT_READ || e == SSL_ERROR_WANT_WRITE)
@@ -170,6 +189,25 @@ tls_seal(struct worker *w, struct conn *c, struct str bytes)
         bytes.n -= (size_t)r;
     }
     drain(w, c, t);
+    return 0;
+}
+
+int
+tls_flush_kernel(struct worker *w, struct conn *c, size_t sent)
+{
+    struct live *l = live_of(w, c);
+    int r;
+
+    if (l->flags & LIVE_KTLS)
+        return sent > 0 ? tls_own_sent(w, c, sent) : 0;
+    r = ktls_send_keys(l->fd, c->tls_state);
+    if (r < 0) {
+        log_info(conn_ctx(w, c), "tls_ktls: the kernel refuses %s: %s",
+                tls_describe(w, c), strerror(-r));
+        SET(w, c->flags, c->flags & ~(unsigned)CONN_KTLS);
+        return 0;
+    }
+    l->flags |= LIVE_KTLS;
     return 0;
 }
 

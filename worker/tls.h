@@ -42,6 +42,13 @@ int tls_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n);
 /* Encrypts into the queue c->wire, within a transaction. 0 or -EPROTO. */
 int tls_seal(struct worker *w, struct conn *c, struct str bytes);
 
+/*
+ * Of a connection with CONN_KTLS, whose queue c->wire is empty: gives the kernel the
+ * keys if it has none (it may refuse: then the flag is gone), and notes how much text
+ * it was sent. 0 or -EPROTO.
+ */
+int tls_flush_kernel(struct worker *w, struct conn *c, size_t sent);
+
 /* Adds close_notify to the queue c->wire. */
 void tls_close(struct worker *w, struct conn *c);
 

@@ -177,7 +177,7 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"stanzad", 7);
     SSL_CTX_set_num_tickets(ctx, 1);
-    if (w->proc->conf->tls_takeover)
+    if (w->proc->conf->tls_takeover || w->proc->conf->tls_ktls)
         SSL_CTX_set_keylog_callback(ctx, on_keylog);
     SSL_CTX_set_msg_callback(ctx, on_message);
     set_ticket_keys(w, ctx);
@@ -229,6 +229,8 @@ tls_contexts_load(struct worker *w)
 {
     struct str pem = { w->proc->certs, w->proc->certs_size };
 
+    if (w->proc->conf->tls_ktls && w->proc->conf->tls_takeover && w->proc->slot == 0)
+        log_warning(NULL, "tls_ktls has no effect without tls_takeover: false");
     tls_contexts_free(w);
     w->tls = mem_zalloc(sizeof *w->tls);
     arena_init(&w->tls->arena, 4096);

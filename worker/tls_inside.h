@@ -33,13 +33,16 @@ void tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb);
 
 /*
  * worker/tls_own.c: the record layer taken over from OpenSSL. tickets: how many records
- * it has written after the client's Finished. Does nothing where it cannot be done.
+ * it has written after the client's Finished. kernel: which makes the records to the
+ * client. Does nothing where it cannot be done.
  */
-void tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets);
+void tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets, bool kernel);
 size_t tls_own_next_size(const struct conn *c);
 int tls_own_open(struct worker *w, struct conn *c, char *ret_bytes, size_t n);
 int tls_own_seal(struct worker *w, struct conn *c, struct str bytes);
 void tls_own_close(struct worker *w, struct conn *c);
+/* The kernel was given so much text. 0 or -EPROTO. */
+int tls_own_sent(struct worker *w, struct conn *c, size_t n);
 
 /* May a client whose key updates are paid for until updates_s renew its keys again? */
 bool tls_own_pay_update(uint32_t updates_s, uint32_t now_s, uint32_t *ret_updates_s);

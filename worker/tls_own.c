@@ -11,6 +11,7 @@
 #include <errno.h>
 
 #include "worker/conn.h"
+#include "worker/ktls.h"
 #include "worker/out.h"
 
 /*
@@ -61,7 +62,7 @@ take_back_input(struct worker *w, struct conn *c, struct tls *t)
  * keys.
  */
 void
-tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets)
+tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets, bool kernel)
 {
     struct live *l = live_of(w, c);
     struct tls *t = l->tls;
@@ -69,7 +70,7 @@ tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets)
     struct tls_state *st;
     uint8_t secret_size;
 
-    if (!w->proc->conf->tls_takeover || SSL_version(t->ssl) != TLS1_3_VERSION ||
+    if (SSL_version(t->ssl) != TLS1_3_VERSION ||
             record_cipher_from(SSL_get_cipher(t->ssl), &cipher, &secret_size) < 0 ||
             t->client_secret_n != secret_size || t->server_secret_n != secret_size ||
             SSL_pending(t->ssl) > 0)
@@ -88,6 +89,8 @@ tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets)
     SET(w, c->bindings, slot_alloc(w, sizeof *c->bindings));
     tls_read_bindings(t->ssl, c->bindings);
     SET(w, c->tls_state, st);
+    if (kernel && !st->fragment)
+        SET(w, c->flags, c->flags | CONN_KTLS);
     tls_free(&l->tls);
 }
 
@@ -126,9 +129,13 @@ static int
 seal(struct worker *w, struct conn *c, enum record_type type, const void *p, size_t n)
 {
     struct tls_state *st = c->tls_state;
-    char *at = out_wire_room(w, c, n + RECORD_OVERHEAD);
-    int len = record_seal(st, &st->wr, type, p, n, at);
+    char *at;
+    int len;
 
+    if (live_of(w, c)->flags & LIVE_KTLS)
+        return ktls_send_record(live_of(w, c)->fd, type, p, n) < 0 ? -EPROTO : 0;
+    at = out_wire_room(w, c, n + RECORD_OVERHEAD);
+    len = record_seal(st, &st->wr, type, p, n, at);
     if (len < 0)
         return -EPROTO;
     SET(w, st->wr.sequence, st->wr.sequence + 1);
@@ -161,7 +168,11 @@ send_key_update(struct worker *w, struct conn *c)
     static const uint8_t message[5] = { 24, 0, 0, 1, 0 };
     int r = seal(w, c, RECORD_HANDSHAKE, message, sizeof message);
 
-    return r < 0 ? r : update_keys(w, c, false);
+    if (r == 0)
+        r = update_keys(w, c, false);
+    if (r == 0 && live_of(w, c)->flags & LIVE_KTLS)
+        r = ktls_send_keys(live_of(w, c)->fd, c->tls_state);
+    return r < 0 ? -EPROTO : 0;
 }
 
 /* Once per connection: it ends with this. */
@@ -301,6 +312,15 @@ tls_own_seal(struct worker *w, struct conn *c, struct str bytes)
         bytes.n -= n;
     }
     return r;
+}
+
+int
+tls_own_sent(struct worker *w, struct conn *c, size_t n)
+{
+    struct tls_state *st = c->tls_state;
+
+    SET(w, st->wr.sequence, st->wr.sequence + 1 + n / RECORD_PLAIN_MAX);
+    return st->wr.sequence >= RECORDS_PER_KEY ? send_key_update(w, c) : 0;
 }
 
 void

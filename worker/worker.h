@@ -18,6 +18,7 @@
  * files of this folder; others see worker_ops only (worker/process.h).
  */
 
+struct addresses;
 struct jobs;
 struct saved;
 struct host_run;
@@ -40,7 +41,9 @@ enum live_flag {
     LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
     LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
     LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
-    LIVE_LOST = 1 << 14           /* output was dropped: to be cut */
+    LIVE_LOST = 1 << 14,          /* output was dropped: to be cut */
+    LIVE_COUNTED = 1 << 15,       /* with its address: worker/addresses.h */
+    LIVE_KTLS = 1 << 16           /* the kernel has the keys for what we send */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -132,6 +135,7 @@ struct worker {
     size_t n_garbage, garbage_size;
 
     struct pressure pressure;
+    struct addresses *addresses;
     uint32_t dirty; /* index + 1 of the first connection to flush */
     uint32_t *dead;
     size_t n_dead, dead_size;

@@ -116,7 +116,7 @@ def test_an_idle_client(make_server):
 
 
 def test_connections_per_address(make_server):
-    """c2s_connections_per_ip; each worker counts its own"""
+    """c2s_connections_per_ip; over several workers: test_addresses.py"""
     server = make_server(workers=1, config={"c2s_connections_per_ip": 3})
     kept = [server.stream().login(until="open") for _ in range(3)]
     more = socket.create_connection(("127.0.0.1", server.port), wait.PATIENCE)

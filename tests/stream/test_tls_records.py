@@ -1,4 +1,5 @@
 """TLS 1.3 records that no library would send: RFC 8446, 4.6.3, 5 and 6"""
+import os
 import time
 
 import pytest
@@ -228,3 +229,44 @@ def test_without_takeover(make_server):
     with pytest.raises((Closed, AssertionError, OSError)):
         romeo.ping()
     romeo.abort()
+
+
+def test_records_by_the_kernel(make_server):
+    """tls_ktls: where the kernel offers none OpenSSL makes them, and the log says so once"""
+    server = make_server(workers=1, config={"tls_takeover": False, "tls_ktls": True})
+    for _ in range(3):
+        juliet = server.stream(tls_class=Records).login()
+        for _ in range(3):
+            juliet.send(f"<message to='{juliet.full}'><body>{'x' * 50000}</body></message>")
+            juliet.expect(f"<message><body>{'x' * 50000}</body></message>")
+            juliet.tls.key_update(ask=True)
+            juliet.ping()
+        assert juliet.tls.updates_seen() == 3
+        juliet.send("</stream:stream>")
+        juliet.footer_sent = True
+        juliet.expect_closed()
+        assert juliet.tls.alert == (1, 0)
+    said = [line for line in server.log().splitlines() if "the kernel makes no TLS records" in line]
+    assert len(said) == (0 if kernel_has_tls() else 1)
+    romeo = server.stream("romeo").login()
+    server.kill_workers()
+    with pytest.raises((Closed, AssertionError, OSError)):
+        romeo.ping()
+    romeo.abort()
+
+
+def kernel_has_tls():
+    path = "/proc/sys/net/ipv4/tcp_available_ulp"
+    if not os.path.exists(path):
+        return False
+    with open(path) as f:
+        return "tls" in f.read().split()
+
+
+def test_the_kernel_is_not_asked_where_connections_outlive_the_worker(make_server):
+    """tls_ktls with tls_takeover: a warning, and the promise is kept"""
+    server = make_server(workers=1, config={"tls_ktls": True})
+    assert "tls_ktls has no effect" in server.log()
+    juliet = server.stream(tls_class=Records).login()
+    server.kill_workers()
+    juliet.ping()

@@ -221,7 +221,7 @@ def test_a_stop_in_between(make_server):
     wait_log(server, "is replaced as planned")
     server.ctl("stop")
     juliet.expect_error("system-shutdown")
-    assert server.process.wait(wait.PATIENCE) == 0
+    assert server.process.wait(3 * wait.PATIENCE) == 0
     server.process = None
     assert finished(server, command) != 0
 

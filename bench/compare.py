@@ -134,14 +134,14 @@ def main():
         if why:
             print(f"without {name}: {why}", file=sys.stderr)
             names.remove(name)
-    results = {}
+    results, versions = {}, {n: servers.ALL[n].version() for n in names}
     with tempfile.TemporaryDirectory(prefix="stanzad-bench-") as top:
         os.chmod(top, 0o755)
         certificate(f"{top}/cert.pem")
         for n in range(args.r):
             print(f"round {n + 1} of {args.r}", flush=True)
             main_round(names, keys, top, args, results)
-            found = report.collect(names, results, n + 1, args.t, sys.argv)
+            found = report.collect(versions, results, n + 1, args.t, sys.argv)
             if args.o:
                 report.write(found, args.o)
     print(report.text(found))

@@ -30,8 +30,7 @@ TABLES = [
 ]
 
 
-def collect(names, results, rounds, seconds, argv):
-    import servers
+def collect(versions, results, rounds, seconds, argv):
     with open("/proc/cpuinfo") as f:
         cpu = next((line.split(":")[1].strip() for line in f if line.startswith("model name")), "?")
     ssl = subprocess.run(["openssl", "version"], capture_output=True, text=True).stdout.split()
@@ -41,7 +40,7 @@ def collect(names, results, rounds, seconds, argv):
         "machine": f"{os.cpu_count()} cores of {cpu}, Linux {platform.release()}, "
                    f"OpenSSL {ssl[1] if len(ssl) > 1 else '?'}",
         "load_average": os.getloadavg()[0],
-        "versions": {n: servers.ALL[n].version() for n in names}, "results": results,
+        "versions": versions, "results": results,
     }
 
 
@@ -92,7 +91,7 @@ def goals(found):
             base = min(bases) if bases else None
         if v is None or not base:
             continue
-        shown = f"{v / base:.2f} ×" if of else number(v)
+        shown = f"{v / base:.{2 if v > base else 3}f} ×" if of else number(v)
         goal = f"{times} ×" if of else f"{times:,}"
         yield f"| {sentence} | {shown} | {goal} | {'met' if v / base <= times else '**not met**'} |"
     yield ""

@@ -144,6 +144,23 @@ recover_kernel_gave(int fd)
 }
 #endif
 
+/*
+ * Who hears of an account whose sessions have not come back to it looks for them in the
+ * route table. One that has just moved here may not be there yet.
+ */
+static bool
+is_routed(struct worker *w, const struct conn *c)
+{
+    const struct route_snapshot *snap;
+    size_t n = route_sessions(w, conn_bare(c), 0, &snap);
+
+    for (size_t i = 0; i < n; i++) {
+        if (snap->entry[i].conn == conn_id(w, c))
+            return true;
+    }
+    return false;
+}
+
 void
 recover_begin(struct worker *w)
 {
@@ -164,6 +181,8 @@ recover_begin(struct worker *w)
         sessions++;
         /* Jobs look for sessions before their sockets are here. */
         live_of(w, c)->host = conf_host_find(w->proc->conf, conn_domain(c));
+        if (!is_routed(w, c))
+            account_join(w, c);
     }
     proc_count(w->proc, COUNTER_SESSIONS, sessions);
     recover_ask(w);

@@ -26,14 +26,15 @@ bucket_at(uint64_t us)
     return &crowd.bucket[i];
 }
 
+/* Delays are those of clients whose connections stay: others are away for a while. */
 static void
-note_time(struct talk *t, uint64_t sent_us, uint64_t now)
+note_time(struct talk *t, bool stay, uint64_t sent_us, uint64_t now)
 {
     struct bucket *b = bucket_at(now);
     uint32_t gap = t->heard_us ? (uint32_t)(now - t->heard_us) : 0;
 
     b->n++;
-    if (now - sent_us > b->latency_us)
+    if (stay && now - sent_us > b->latency_us)
         b->latency_us = (uint32_t)(now - sent_us);
     if (t->interval_us == PROBE_US && gap > b->gap_us)
         b->gap_us = gap;
@@ -103,7 +104,8 @@ check_message(struct person *p, const char *el, size_t n)
     }
     if (sender->talk[talk % TALKS].to != p->client.index)
         violation(p, "wrong", "%.*s", (int)n, el);
-    note_time(&sender->talk[talk % TALKS], us, clock_us());
+    note_time(&sender->talk[talk % TALKS], sender->kind == STAYS && p->kind == STAYS,
+            us, clock_us());
     count(p, sender, &sender->talk[talk % TALKS], number);
 }
 

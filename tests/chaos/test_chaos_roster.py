@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import wait, xml
+from harness import sm, wait, xml
 from harness.roster import NS, item, query
 from harness.stream import Closed
 
@@ -210,3 +210,47 @@ def test_contacts_are_what_was_asked_for(make_server, database, roles):
     server = make_server(database=database, config={"loglevel": "info", "modules": MODULES})
     hits, actions = run(server, roles, 6, seed=f"{database}{roles}")
     assert hits >= 4 and actions > 30
+
+
+def test_a_session_that_has_just_moved_is_told(make_server):
+    """
+    Its new worker dies before the route table shows it there: what the successor hears of the
+    account before it has the socket is for this session, too.
+    """
+    server = make_server(config={"modules": {**MODULES, "mod_stream_mgmt": {}}})
+    names = [f"m{i}" for i in range(6)]  # half of them have their home in the worker that lives
+    movers, others = {}, {}
+    for name in names:
+        server.account(name)
+        others[name] = Client(server, name, [0])
+        s = server.stream(name, resource="s", worker=0).login(until="online")
+        s.send(f"<iq type='get' id='g'>{query()}</iq>")
+        wait.until(lambda: s.next().get("id") == "g", "the roster")
+        movers[name] = sm.enable(s)
+        s.abort()
+    wait.until(lambda: server.log().count("waits for") == len(names), "the sessions to wait")
+    router = server.processes("router")[0]["pid"]
+    worker = next(p["pid"] for p in server.processes("worker") if p["slot"] == 1)
+    os.kill(router, signal.SIGSTOP)
+    try:
+        for name in names:
+            movers[name], answer = sm.resume(server, name, movers[name], 0, worker=1)
+            assert answer.tag == f"{{{sm.SM}}}resumed", xml.show(answer)
+        server.kill_master()
+        os.kill(worker, signal.SIGKILL)
+        for name in names:
+            others[name].send(f"<iq type='set' id='ID'>{query(item('note@example.net', name='x'))}</iq>")
+        wait.until(lambda: [c.drain(0.01) for c in others.values()] and
+                   sum("note@example.net" in c.roster for c in others.values()) >= 1, "changes")
+        server.start(ready=False)
+        server.wait_log("worker 1: took over")
+    finally:
+        os.kill(router, signal.SIGCONT)
+    for name in names:
+        push = wait.until(lambda: next_push(movers[name]), f"a push to {name}")
+        assert push.find(f"{{{NS}}}query")[0].get("jid") == "note@example.net"
+
+
+def next_push(stream):
+    el = stream.next()
+    return el if el.get("type") == "set" else None

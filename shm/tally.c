@@ -28,8 +28,6 @@ struct entry {
 
 struct region {
     _Atomic uint32_t bits;
-    uint32_t used; /* places with a key */
-    uint32_t live; /* of them such whose count is not 0 */
     struct entry entry[1 << BITS_MOST];
 };
 
@@ -55,15 +53,22 @@ place_of(const struct tally *t, uint64_t key, uint32_t bits)
     return (uint32_t)((h ^ h >> 29) >> (64 - bits));
 }
 
-/* The place of the key; of an unused one when it has none. Our own table has both. */
+/*
+ * The place of the key; of an unused one when it has none. NULL: there is neither,
+ * which is not our doing.
+ */
 static struct entry *
 place(const struct tally *t, struct region *r, uint64_t key)
 {
-    uint32_t bits = r->bits, mask = (1u << bits) - 1, i = place_of(t, key, bits);
+    uint32_t mask = (1u << t->bits) - 1, i = place_of(t, key, t->bits);
 
-    while (r->entry[i].key != 0 && r->entry[i].key != key)
-        i = (i + 1) & mask;
-    return &r->entry[i];
+    for (uint32_t probes = 0; probes <= mask; probes++, i = (i + 1) & mask) {
+        uint64_t there = atomic_load(&r->entry[i].key);
+
+        if (there == 0 || there == key)
+            return &r->entry[i];
+    }
+    return NULL;
 }
 
 /*
@@ -71,12 +76,17 @@ place(const struct tally *t, struct region *r, uint64_t key)
  * and whoever comes after a death in here clears as much again.
  */
 static void
-clear(struct region *r, uint32_t bits)
+clear(struct tally *t, struct region *r, uint32_t bits)
 {
-    size_t before = r->bits ? (size_t)1 << r->bits : 0, after = (size_t)1 << bits;
+    uint32_t had = atomic_load(&r->bits);
+    size_t before, after = (size_t)1 << bits;
 
+    if (had > BITS_MOST)
+        had = BITS_MOST;
+    before = had ? (size_t)1 << had : 0;
     memset(r->entry, 0, before * sizeof *r->entry);
-    r->used = r->live = 0;
+    t->used = t->live = 0;
+    t->bits = bits;
     atomic_store(&r->bits, bits);
     if (before > after)
         zone_discard(&r->entry[after], (before - after) * sizeof *r->entry);
@@ -85,13 +95,8 @@ clear(struct region *r, uint32_t bits)
 void
 tally_begin(struct tally *t, void *zone, unsigned own, uint64_t secret)
 {
-    struct region *r;
-
     *t = (struct tally){ .zone = zone, .own = own, .secret = secret };
-    r = region_of(t, own);
-    if (r->bits > BITS_MOST)
-        r->bits = BITS_MOST;
-    clear(r, BITS_LEAST);
+    clear(t, region_of(t, own), BITS_LEAST);
 }
 
 /* Builds the table anew, as large as its counts need. */
@@ -101,23 +106,27 @@ rebuild(struct tally *t, struct region *r)
     struct kept {
         uint64_t key;
         uint32_t n;
-    } *kept = mem_alloc((r->live + 1) * sizeof *kept);
+    } *kept = mem_alloc((t->live + 1) * sizeof *kept);
     uint32_t bits = BITS_LEAST, n = 0;
 
-    for (uint32_t i = 0; i < 1u << r->bits; i++) {
-        if (r->entry[i].n > 0)
-            kept[n++] = (struct kept){ r->entry[i].key, r->entry[i].n };
+    for (uint32_t i = 0; i < 1u << t->bits && n < t->live; i++) {
+        kept[n].key = atomic_load(&r->entry[i].key);
+        kept[n].n = atomic_load(&r->entry[i].n);
+        if (kept[n].key != 0 && kept[n].n > 0)
+            n++;
     }
     while (bits < BITS_MOST && 1u << bits < 4 * n)
         bits++;
-    clear(r, bits);
+    clear(t, r, bits);
     for (uint32_t i = 0; i < n; i++) {
         struct entry *e = place(t, r, kept[i].key);
 
-        e->n = kept[i].n;
-        e->key = kept[i].key;
+        if (!e)
+            continue;
+        atomic_store(&e->n, kept[i].n);
+        atomic_store(&e->key, kept[i].key);
     }
-    r->used = r->live = n;
+    t->used = t->live = n;
     mem_free_p(kept);
 }
 
@@ -128,16 +137,16 @@ tally_add(struct tally *t, uint64_t key)
     struct entry *e = place(t, r, key);
 
     assert(key != 0);
-    if (e->key == 0 && r->used + 1 > 3u << (r->bits - 2)) {
+    if (!e || (atomic_load(&e->key) == 0 && t->used + 1 > 3u << (t->bits - 2))) {
         rebuild(t, r);
         e = place(t, r, key);
     }
-    if (e->n == 0)
-        r->live++;
-    assert(r->live <= TALLY_KEYS_MAX);
-    atomic_fetch_add(&e->n, 1);
-    if (e->key == 0) {
-        r->used++;
+    if (!e)
+        return;
+    if (atomic_fetch_add(&e->n, 1) == 0)
+        t->live++;
+    if (atomic_load(&e->key) == 0) {
+        t->used++;
         atomic_store(&e->key, key);
     }
 }
@@ -145,12 +154,12 @@ tally_add(struct tally *t, uint64_t key)
 void
 tally_remove(struct tally *t, uint64_t key)
 {
-    struct region *r = region_of(t, t->own);
-    struct entry *e = place(t, r, key);
+    struct entry *e = place(t, region_of(t, t->own), key);
 
-    assert(e->key == key && e->n > 0);
-    if (atomic_fetch_sub(&e->n, 1) == 1)
-        r->live--;
+    if (!e || atomic_load(&e->key) != key || atomic_load(&e->n) == 0)
+        return;
+    if (atomic_fetch_sub(&e->n, 1) == 1 && t->live > 0)
+        t->live--;
 }
 
 uint64_t

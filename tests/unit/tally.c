@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include <cmocka.h>
@@ -107,7 +108,7 @@ as_many_keys_as_connections(void **state)
     munmap(z, tally_size());
 }
 
-/* What another process has written is only read, however wrong it is. */
+/* What others have written, in their regions and in ours, however wrong it is. */
 static void
 nonsense_does_no_harm(void **state)
 {
@@ -123,6 +124,20 @@ nonsense_does_no_harm(void **state)
             z[i] = (uint8_t)rand();
         *(uint32_t *)(void *)z = (uint32_t)(round % 33);
         assert_true(tally_count(&t, 5, 4) >= 1);
+    }
+    tally_begin(&t, z, 0, 1);
+    tally_add(&t, 5);
+    assert_int_equal(tally_count(&t, 5, 1), 1);
+    for (int round = 0; round < 3000; round++) {
+        for (int i = 0; i < 100; i++)
+            z[(size_t)rand() % 20000] = (uint8_t)rand();
+        for (int i = 0; i < 20; i++)
+            tally_add(&t, (uint64_t)(rand() % 500 + 1));
+        for (int i = 0; i < 20; i++)
+            tally_remove(&t, (uint64_t)(rand() % 500 + 1));
+        tally_count(&t, 5, 256);
+        if (round % 500 == 0)
+            memset(z + 8, 0xff, 20000);
     }
     tally_begin(&t, z, 0, 1);
     tally_add(&t, 5);

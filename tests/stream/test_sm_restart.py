@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import wait, xml
+from harness import killpoints, wait, xml
 from harness.disk import SmallDisk
 from harness.sm import SM, ask_h, body, enable, next_stanza, resume, say
 
@@ -337,6 +337,45 @@ def test_kills_within_the_start(make_server, who):
         ask_h(again)
     wait.until(lambda: not saved(server), "the file to be done with")
     assert [offline(server, s) for s in them] == [0] * n
+
+
+@pytest.mark.parametrize("point, n", [pytest.param(p, n, id=f"{p.name}@{n}") for p in killpoints.POINTS
+                                      for n in (1, 3) if p.when in ("SAVED", "GONE") and n <= (3 if p.name in (
+                                          "saved:one", "saved:gone", "saved:marked") else 1)])
+def test_a_worker_dies_while_sessions_are_taken_in(make_server, point, n):
+    """At each point at which the file and the slot differ"""
+    server = make_server(start=False, config={"modules": MODULES})
+    if not server.can_kill_at_points():
+        pytest.skip("built without killpoints")
+    page = killpoints.Page(os.path.join(server.base, "page"))
+    server.start(env=page.environment())
+    romeo = server.stream("romeo").login()
+    them = [server.stream(f"user{i}", worker=i % 2).login() for i in range(4)]
+    ids = [enable(s) for s in them]
+    for s in them:
+        say(romeo, s, *map(str, range(3)))
+    romeo.ping()
+    server.stop()
+    server.streams = []
+    if point.when == "SAVED":
+        page.arm(point.name, "worker", n)
+    server.start(ready=False, env=page.environment())
+    if point.when == "SAVED":
+        wait.until(lambda: page.killed(point.name)[0], "the death")
+    server.wait_ready()
+    if point.when == "GONE":
+        page.arm(point.name, "worker", n)
+    for i in range(4):
+        again, answer = resume(server, f"user{i}", ids[i], 1)
+        assert answer.tag == f"{{{SM}}}resumed", i
+        assert [body(next_stanza(again)) for _ in range(2)] == list("12")
+        if i == n - 1 and point.when == "GONE":
+            wait.until(lambda: page.killed(point.name)[0], "the death")
+        ask_h(again)
+    assert page.killed(point.name)[0]
+    wait.until(lambda: not saved(server), "the file to be done with")
+    assert [offline(server, s) for s in them] == [0] * 4
+    server.forget_reports()
 
 
 def kill_named(server, name):

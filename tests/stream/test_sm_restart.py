@@ -302,6 +302,43 @@ def test_a_full_disk(make_server, full):
         server.stop()
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_worker_dies_at_the_stop(make_server, full):
+    """What it has is in its slot, which ends with the service: another one saves it, or gives it back"""
+    server = make_server(start=False, config={"modules": MODULES})
+    with SmallDisk(os.path.join(server.dir, "sessions"), 64 << 10) as disk:
+        server.start()
+        romeo, juliet, nurse = (server.stream(name, worker=w).login() for name, w in (
+            ("romeo", 0), ("juliet", 1), ("nurse", 1)))
+        ids = {s.user: enable(s) for s in (juliet, nurse)}
+        for s in (juliet, nurse):
+            say(romeo, s, "1", "2")
+        romeo.ping()
+        juliet.abort()
+        wait.until(lambda: "waits for" in server.log(), "the session to wait")
+        if full:
+            disk.fill()
+        [pid] = [p["pid"] for p in server.processes("worker") if p["slot"] == 1]
+        os.kill(pid, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_log(r"master: stopping")
+        os.kill(pid, signal.SIGKILL)
+        assert server.process.wait(60) == 0
+        server.process = None
+        assert "another one goes on" in server.log()
+        server.forget_reports()
+        start(server)
+        for name in ("juliet", "nurse"):
+            if full:
+                assert int(server.ctl("get_offline_count", name, "example.net")) == 2
+                continue
+            again, answer = resume(server, name, ids[name], 1)
+            assert answer.tag == f"{{{SM}}}resumed"
+            assert body(next_stanza(again)) == "2"
+            ask_h(again)
+        server.stop()
+
+
 @pytest.mark.parametrize("who", ["everybody", "worker 0", "worker"])
 def test_kills_within_the_start(make_server, who):
     """At random moments while sessions are taken in: afterwards each is there once, with all it had"""

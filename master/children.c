@@ -31,6 +31,8 @@
 #include "master/spawn.h"
 
 enum {
+    STARTS_AT_STOP = 2,
+    STOP_AGAIN_MS = 10 * 1000,
     REPLACE_GRACE_MS = 10 * 1000,
     LEAVE_GRACE_MS = 6 * 1000,
     EXIT_MS = 2000 /* from the end of a control channel to that of its process */
@@ -145,6 +147,7 @@ on_timer(struct loop_timer *timer)
         child_boot(c);
     } else {
         log_error(NULL, "%s (pid %d) does not end; killing it", c->name, (int)c->pid);
+        c->given_up = true;
         child_kill(c);
     }
 }
@@ -398,6 +401,29 @@ child_stop(struct child *c, uint64_t grace_ms)
 }
 
 /*
+ * At a stop a worker leaves what it has on the disk. One that dies instead leaves it in its
+ * slot, which ends with us: so another one is started there, and told to stop.
+ */
+static bool
+must_end_better(const struct child *c, const int *status)
+{
+    return c->role == PROC_WORKER && status && WIFSIGNALED(*status) && !c->given_up &&
+           !c->master->insisted && c->starts_at_stop < STARTS_AT_STOP;
+}
+
+static void
+stop_by_successor(struct child *c)
+{
+    c->starts_at_stop++;
+    log_warning(NULL, "%s has not come to its end; another one goes on", c->name);
+    child_start(c);
+    if (c->state == CHILD_STARTING && c->booted)
+        child_stop(c, STOP_AGAIN_MS);
+    else
+        child_kill(c);
+}
+
+/*
  * A process that a master before us has started may be our child all the same: when
  * that master was the program that this process executed before.
  */
@@ -427,6 +453,8 @@ has_ended(struct child *c, const int *status)
             child_start(c);
         else
             start_later(c, clock_ms() - c->started_ms);
+    } else if (must_end_better(c, status)) {
+        stop_by_successor(c);
     }
     master_child_ended(c);
 }

@@ -225,6 +225,7 @@ on_end_signal(void *arg, int signo)
     if (clock_ms() - m->state_since_ms < INSIST_MS)
         return;
     log_warning(NULL, "asked again to end: killing what is left");
+    m->insisted = true;
     for (unsigned i = 0; i < m->n_children; i++)
         child_kill(&m->child[i]);
 }

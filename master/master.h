@@ -84,6 +84,8 @@ struct child {
     bool confined;   /* was given a root directory */
     bool reloading;  /* is to say RELOADED yet */
     bool reload_due; /* has not been sent the configuration in force */
+    bool given_up;   /* it did not end in its time, and was killed by us */
+    unsigned starts_at_stop; /* of those that go on for one that died at a stop */
     bool planned;    /* its end is wanted: start the next without delay */
     struct loop_io control;
     int start_fd; /* the other end of control, until somebody was started with it */
@@ -135,6 +137,7 @@ struct master {
     enum master_state state;
     uint64_t state_since_ms;
     unsigned stop_phase;
+    bool insisted; /* asked a second time to stop: nobody is waited for */
     bool restart; /* start again after stopping */
     bool replace; /* end, and leave everything to the program that is executed next */
     bool adopted; /* we go on with the processes of another master */

@@ -30,6 +30,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "worker/conn.h"
 #include "worker/late.h"
@@ -114,8 +115,10 @@ entry_end(struct worker *w, struct entry *e)
 {
     struct file *f = e->file;
 
+    killpoint(SAVED_GONE);
     if (f->fd >= 0)
         mark(f->fd, e->state_at);
+    killpoint(SAVED_MARKED);
     map_del(&w->saved->entries, (struct str){ e->token, SM_TOKEN });
     list_del(&e->due);
     mem_free_p(e);
@@ -225,6 +228,7 @@ take_in(struct worker *w, const struct found *found, uint32_t number)
         w->saved->last = conn_id(w, c);
     }
     worker_commit(w);
+    killpoint(SAVED_ONE);
     if (!c)
         log_error(NULL, "a saved session of %.*s cannot be taken in",
                 STR_ARG(found->session.full));
@@ -379,9 +383,11 @@ take_all(struct worker *w)
         part_take(w, &part[i], &t);
     mem_free_p(part);
     map_fini(&t.here);
+    killpoint(SAVED_ALL);
     worker_begin(w, NULL);
     SET(w, w->slot->saved_taken, 1);
     worker_commit(w);
+    killpoint(SAVED_NOTED);
     for (unsigned i = 0; i < w->saved->n_files; i++) {
         struct file *f = &w->saved->file[i];
         size_t at = 0;
@@ -421,6 +427,7 @@ on_timer(struct loop_timer *t)
                 outbox_send(w, ipc_addr_of(PROC_WORKER, i), IPC_SESSIONS_BACK,
                         &(struct ipc_nothing){ 0 });
         }
+        killpoint(SAVED_BACK);
     } else {
         log_error(NULL, "the saved sessions do not come; serving without them");
     }

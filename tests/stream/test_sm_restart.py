@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import wait, xml
+from harness import killpoints, wait, xml
 from harness.disk import SmallDisk
 from harness.sm import SM, ask_h, body, enable, next_stanza, resume, say
 
@@ -302,6 +302,43 @@ def test_a_full_disk(make_server, full):
         server.stop()
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_a_worker_dies_at_the_stop(make_server, full):
+    """What it has is in its slot, which ends with the service: another one saves it, or gives it back"""
+    server = make_server(start=False, config={"modules": MODULES})
+    with SmallDisk(os.path.join(server.dir, "sessions"), 64 << 10) as disk:
+        server.start()
+        romeo, juliet, nurse = (server.stream(name, worker=w).login() for name, w in (
+            ("romeo", 0), ("juliet", 1), ("nurse", 1)))
+        ids = {s.user: enable(s) for s in (juliet, nurse)}
+        for s in (juliet, nurse):
+            say(romeo, s, "1", "2")
+        romeo.ping()
+        juliet.abort()
+        wait.until(lambda: "waits for" in server.log(), "the session to wait")
+        if full:
+            disk.fill()
+        [pid] = [p["pid"] for p in server.processes("worker") if p["slot"] == 1]
+        os.kill(pid, signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_log(r"master: stopping")
+        os.kill(pid, signal.SIGKILL)
+        assert server.process.wait(60) == 0
+        server.process = None
+        assert "another one goes on" in server.log()
+        server.forget_reports()
+        start(server)
+        for name in ("juliet", "nurse"):
+            if full:
+                assert int(server.ctl("get_offline_count", name, "example.net")) == 2
+                continue
+            again, answer = resume(server, name, ids[name], 1)
+            assert answer.tag == f"{{{SM}}}resumed"
+            assert body(next_stanza(again)) == "2"
+            ask_h(again)
+        server.stop()
+
+
 @pytest.mark.parametrize("who", ["everybody", "worker 0", "worker"])
 def test_kills_within_the_start(make_server, who):
     """At random moments while sessions are taken in: afterwards each is there once, with all it had"""
@@ -337,6 +374,45 @@ def test_kills_within_the_start(make_server, who):
         ask_h(again)
     wait.until(lambda: not saved(server), "the file to be done with")
     assert [offline(server, s) for s in them] == [0] * n
+
+
+@pytest.mark.parametrize("point, n", [pytest.param(p, n, id=f"{p.name}@{n}") for p in killpoints.POINTS
+                                      for n in (1, 3) if p.when in ("SAVED", "GONE") and n <= (3 if p.name in (
+                                          "saved:one", "saved:gone", "saved:marked") else 1)])
+def test_a_worker_dies_while_sessions_are_taken_in(make_server, point, n):
+    """At each point at which the file and the slot differ"""
+    server = make_server(start=False, config={"modules": MODULES})
+    if not server.can_kill_at_points():
+        pytest.skip("built without killpoints")
+    page = killpoints.Page(os.path.join(server.base, "page"))
+    server.start(env=page.environment())
+    romeo = server.stream("romeo").login()
+    them = [server.stream(f"user{i}", worker=i % 2).login() for i in range(4)]
+    ids = [enable(s) for s in them]
+    for s in them:
+        say(romeo, s, *map(str, range(3)))
+    romeo.ping()
+    server.stop()
+    server.streams = []
+    if point.when == "SAVED":
+        page.arm(point.name, "worker", n)
+    server.start(ready=False, env=page.environment())
+    if point.when == "SAVED":
+        wait.until(lambda: page.killed(point.name)[0], "the death")
+    server.wait_ready()
+    if point.when == "GONE":
+        page.arm(point.name, "worker", n)
+    for i in range(4):
+        again, answer = resume(server, f"user{i}", ids[i], 1)
+        assert answer.tag == f"{{{SM}}}resumed", i
+        assert [body(next_stanza(again)) for _ in range(2)] == list("12")
+        if i == n - 1 and point.when == "GONE":
+            wait.until(lambda: page.killed(point.name)[0], "the death")
+        ask_h(again)
+    assert page.killed(point.name)[0]
+    wait.until(lambda: not saved(server), "the file to be done with")
+    assert [offline(server, s) for s in them] == [0] * 4
+    server.forget_reports()
 
 
 def kill_named(server, name):

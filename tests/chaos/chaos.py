@@ -2,7 +2,7 @@
 
     STANZAD_BUILD=build/killpoints /usr/bin/python3 -B tests/chaos/chaos.py
         [--minutes M | --kills N] [--tls 500] [--plain 200] [--rate R] [--pause S]
-        [--roles worker,router,…] [--database sqlite|pgsql] [--seed S]
+        [--roles worker,router,…] [--stored] [--seed S]
 
 `make chaos MINUTES=30` and `make chaos KILLS=1000` run it. It starts a server of its own and the
 crowd (crowd.c), kills until enough has been killed, lets everything settle, and prints a report.
@@ -172,6 +172,7 @@ def arguments():
     a.add_argument("--tls", type=int, default=500)
     a.add_argument("--plain", type=int, default=200)
     a.add_argument("--visitors", type=int, default=8)
+    a.add_argument("--stored", action="store_true", help="visitors are written to, also while they are away")
     a.add_argument("--rate", type=float, default=400)
     a.add_argument("--pause", type=float, default=0.7)
     a.add_argument("--roles", default=",".join(ROLES))
@@ -193,7 +194,8 @@ def wait_empty(server):
 
 def attack(server, page, opt, top):
     killer = Killer(server, tuple(opt.roles.split(",")), opt.seed, page)
-    world = crowd.Crowd(server, opt.tls + opt.plain, opt.tls, opt.visitors, opt.rate, 1, opt.seed)
+    world = crowd.Crowd(server, opt.tls + opt.plain, opt.tls, opt.visitors, opt.rate, 1, opt.seed,
+                        opt.stored)
     names = set(crowd.processes(server))
     world.go()
     time.sleep(5)  # what fills up only once is full

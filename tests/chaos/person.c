@@ -78,7 +78,8 @@ person_init(struct person *p, int i)
                  : v % 3 == 1 ? CLIENT_STARTTLS
                               : CLIENT_DIRECT;
         p->kind = VISITS;
-        p->wants_sm = v % 2 == 0; /* what it has not acknowledged goes back */
+        /* What it has not acknowledged goes back, and comes again. */
+        p->wants_sm = v % 2 == 0 && !crowd.to_visitors;
         contact_init(p, visited_by(v), true);
         return;
     }

@@ -20,7 +20,7 @@ def world(top):
     page = killpoints.Page(os.path.join(path, "page")) if server.can_kill_at_points() else None
     try:
         server.start(env=page.environment() if page else {})
-        c = crowd.Crowd(server, 24, 16, 3, rate=150, pace=4)
+        c = crowd.Crowd(server, 24, 16, 3, rate=150, pace=4, to_visitors=True)
         c.page, c.names = page, set(crowd.processes(server))
         yield c
         c.end()

@@ -1,14 +1,15 @@
 /*
  * floor.c -- what the kernel and TLS alone cost: a server that is none
  *
- * It looks like an XMPP server to bench/load, and does nothing that one must do: no XML is
- * parsed, nobody is authenticated, nothing is stored or checked, a death takes everything
- * along. Answers are fixed text of the usual length; a message goes unchanged to the client
- * whose number stands in its address. So it has the same system calls, bytes and TLS records
- * as a server, and its CPU time is what no server can go below by much.
+ * It looks like an XMPP server to bench/load, and does nothing that one must do: no XML
+ * is parsed, nobody is authenticated, nothing is stored or checked, a death takes
+ * everything along. Answers are fixed text of the usual length; a message goes
+ * unchanged to the client whose number stands in its address. So it has the same system
+ * calls, bytes and TLS records as a server, and its CPU time is what no server can go
+ * below by much.
  *
- * Threads share the table of connections, each waits for its own. A connection's lock is for
- * its OpenSSL object, which another thread may write with.
+ * Threads share the table of connections, each waits for its own. A connection's lock
+ * is for its OpenSSL object, which another thread may write with.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -111,14 +112,15 @@ on_header(struct conn *c, const char *p, size_t n)
             "xmlns:stream='http://etherx.jabber.org/streams' id='0123456789abcdef' "
             "from='localhost' version='1.0' xml:lang='en'><stream:features>%s"
             "</stream:features>",
-            c->bound ? "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
-                       "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/>"
-                       "</session><ver xmlns='urn:xmpp:features:rosterver'/>"
-                       "<sm xmlns='urn:xmpp:sm:3'/>"
-                     : "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
-                       "<mechanism>SCRAM-SHA-256</mechanism>"
-                       "<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism>"
-                       "</mechanisms>");
+            c->bound
+                    ? "<bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>"
+                      "<session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/>"
+                      "</session><ver xmlns='urn:xmpp:features:rosterver'/>"
+                      "<sm xmlns='urn:xmpp:sm:3'/>"
+                    : "<mechanisms xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"
+                      "<mechanism>SCRAM-SHA-256</mechanism>"
+                      "<mechanism>SCRAM-SHA-1</mechanism><mechanism>PLAIN</mechanism>"
+                      "</mechanisms>");
 }
 
 static void
@@ -143,14 +145,16 @@ on_response(struct conn *c, const char *p, size_t n)
 static void
 on_iq(struct conn *c, const char *p, size_t n)
 {
-    const char *resource = memmem(p, n, "<resource>r", 11), *id = memmem(p, n, " id='", 5);
+    const char *resource = memmem(p, n, "<resource>r", 11),
+               *id = memmem(p, n, " id='", 5);
     int number = resource ? atoi(resource + 11) : -1;
 
     if (number >= 0 && number < CONNECTIONS_MAX) {
         c->number = number;
         fl.by_number[number] = c;
         conn_say(c,
-                "<iq type='result' id='b'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
+                "<iq type='result' id='b'><bind "
+                "xmlns='urn:ietf:params:xml:ns:xmpp-bind'>"
                 "<jid>bench%d@localhost/r%d</jid></bind></iq>",
                 number, number);
     } else if (id) {
@@ -169,8 +173,8 @@ tell_presence(struct conn *from, int to, const char *p, size_t n)
     if (c)
         conn_say(c,
                 "<presence from='bench%d@localhost/r%d' to='bench%d@localhost'>%.*s",
-                from->number, from->number, to,
-                (int)(n > 11 ? n - 10 : 11), n > 11 ? p + 10 : "</presence>");
+                from->number, from->number, to, (int)(n > 11 ? n - 10 : 11),
+                n > 11 ? p + 10 : "</presence>");
 }
 
 static void
@@ -318,7 +322,8 @@ accept_all(int epoll_fd, const struct listener *l)
 
     while ((fd = accept4(l->fd, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         struct conn *c = mem_zalloc(sizeof *c);
-        struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET, .data.ptr = c };
+        struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLET,
+            .data.ptr = c };
 
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         c->fd = fd;
@@ -384,14 +389,29 @@ main(int argc, char **argv)
 
     while ((o = getopt(argc, argv, "p:P:c:t:k:a:R:")) != -1) {
         switch (o) {
-        case 'p': fl.port = atoi(optarg); break;
-        case 'P': fl.port_tls = atoi(optarg); break;
-        case 'c': fl.cert = optarg; break;
-        case 't': fl.n_threads = atoi(optarg); break;
-        case 'k': fl.n_contacts = atoi(optarg); break;
-        case 'a': fl.n_accounts = atoi(optarg); break;
-        case 'R': fl.n_roster = atoi(optarg); break;
-        default: argc = 0;
+        case 'p':
+            fl.port = atoi(optarg);
+            break;
+        case 'P':
+            fl.port_tls = atoi(optarg);
+            break;
+        case 'c':
+            fl.cert = optarg;
+            break;
+        case 't':
+            fl.n_threads = atoi(optarg);
+            break;
+        case 'k':
+            fl.n_contacts = atoi(optarg);
+            break;
+        case 'a':
+            fl.n_accounts = atoi(optarg);
+            break;
+        case 'R':
+            fl.n_roster = atoi(optarg);
+            break;
+        default:
+            argc = 0;
         }
     }
     if (argc == 0 || optind < argc || !fl.cert) {
@@ -402,7 +422,8 @@ main(int argc, char **argv)
     }
     for (int i = 0; i < fl.n_roster; i++)
         buf_addf(&roster,
-                "<item subscription='both' jid='bench%d@localhost'><group>bench</group></item>",
+                "<item subscription='both' "
+                "jid='bench%d@localhost'><group>bench</group></item>",
                 i);
     signal(SIGPIPE, SIG_IGN);
     fl.ctx = SSL_CTX_new(TLS_server_method());

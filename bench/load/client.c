@@ -3,8 +3,8 @@
  *
  *     TCP, TLS, features, SCRAM-SHA-1, features, bind, roster, [XEP-0198], presence
  *
- * A table says which function handles an element in which state; each says something and
- * sets the next state. Once online, elements are the scenario's.
+ * A table says which function handles an element in which state; each says something
+ * and sets the next state. Once online, elements are the scenario's.
  */
 #include "bench/load/client.h"
 
@@ -222,7 +222,8 @@ static const struct step {
 static bool
 sm_element(struct client *c, struct str name)
 {
-    if (str_eq_c(name, "message") || str_eq_c(name, "presence") || str_eq_c(name, "iq")) {
+    if (str_eq_c(name, "message") || str_eq_c(name, "presence") ||
+            str_eq_c(name, "iq")) {
         c->sm_in++;
         return false;
     }

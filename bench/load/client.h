@@ -33,7 +33,7 @@ struct client {
     char *jid;        /* full, from the server */
     int index, account;
     enum client_state state;
-    uint32_t sm_in;          /* stanzas received since <enabled/>; counts with sm only */
+    uint32_t sm_in; /* stanzas received since <enabled/>; counts with sm only */
     uint32_t sent, received; /* messages with the partner, each way in order */
     uint64_t last_us;        /* when something of the scenario came */
     uint64_t due_us;         /* when something is to be done; 0: nothing */

@@ -1,8 +1,9 @@
 /*
  * generator.c -- one process of the generator: its clients and its loop
  *
- * It talks with the first process (main.c) by single characters: 'r' all are online, 'g' go,
- * 's' the time is over, 'd' all is done, 'q' quit. Figures are in shared memory.
+ * It talks with the first process (main.c) by single characters: 'r' all are online,
+ * 'g' go, 's' the time is over, 'd' all is done, 'q' quit. Figures are in shared
+ * memory.
  */
 #include "bench/load/generator.h"
 
@@ -40,7 +41,8 @@ die(const char *what)
 struct client *
 load_client(int index)
 {
-    return index >= load.first && index < load.end ? &load.client[index - load.first] : NULL;
+    return index >= load.first && index < load.end ? &load.client[index - load.first]
+                                                   : NULL;
 }
 
 /* epoll's own timeout has steps of a millisecond, too coarse for open loops. */
@@ -143,8 +145,8 @@ finish(void)
 }
 
 /*
- * With XEP-0198 a session whose client just goes would wait for its return, and what was not
- * acknowledged would come to the next run's client.
+ * With XEP-0198 a session whose client just goes would wait for its return, and what
+ * was not acknowledged would come to the next run's client.
  */
 static void
 leave(void)
@@ -153,24 +155,22 @@ leave(void)
     for (int i = load.first; load.opt->sm && i < load.end; i++)
         if (load_client(i)->state == CLIENT_ONLINE)
             client_leave(load_client(i));
-    for (uint64_t until = clock_us() + STRAGGLERS_US; load.opt->sm && load.n_online > 0 &&
-            clock_us() < until;)
+    for (uint64_t until = clock_us() + STRAGGLERS_US;
+            load.opt->sm && load.n_online > 0 && clock_us() < until;)
         turn(clock_us() + 100000);
 }
 
 void
-generator(const struct options *opt, const struct scenario *scenario, int first, int end,
-        int fd, struct result *result)
+generator(const struct options *opt, const struct scenario *scenario, int first,
+        int end, int fd, struct result *result)
 {
     struct epoll_event ev = { .events = EPOLLIN, .data.ptr = NULL };
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN);
-    load = (struct load){ .opt = opt,
-        .scenario = scenario,
-        .first = first,
-        .end = end,
-        .result = result };
+    load = (struct load){
+        .opt = opt, .scenario = scenario, .first = first, .end = end, .result = result
+    };
     load.client = mem_zalloc((size_t)(end - first) * sizeof *load.client);
     for (int i = first; i < end; i++) {
         load.client[i - first].index = i;

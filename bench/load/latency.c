@@ -1,8 +1,8 @@
 /*
  * latency.c -- a histogram of microseconds
  *
- * Values below LATENCY_STEPS have a counter each; above, each power of two has LATENCY_STEPS
- * counters of the same width.
+ * Values below LATENCY_STEPS have a counter each; above, each power of two has
+ * LATENCY_STEPS counters of the same width.
  */
 #include "bench/load/latency.h"
 

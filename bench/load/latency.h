@@ -4,8 +4,8 @@
 #include <stdint.h>
 
 /*
- * A histogram of microseconds with steps of less than one per cent: it needs no memory per
- * value, and those of several processes can be added up.
+ * A histogram of microseconds with steps of less than one per cent: it needs no memory
+ * per value, and those of several processes can be added up.
  */
 enum {
     LATENCY_SHIFT = 7,

@@ -1,10 +1,11 @@
 /*
  * link.c -- a connection of a client, plain or under TLS
  *
- * Taking a TLS 1.3 connection over from OpenSSL is simple for a client: when its handshake
- * function returns, the Finished messages have gone both ways, and nothing has been read
- * behind the server's (OpenSSL reads record by record). So both sequences start at zero, and
- * the session tickets are the first records that we open ourselves, and ignore.
+ * Taking a TLS 1.3 connection over from OpenSSL is simple for a client: when its
+ * handshake function returns, the Finished messages have gone both ways, and nothing
+ * has been read behind the server's (OpenSSL reads record by record). So both sequences
+ * start at zero, and the session tickets are the first records that we open ourselves,
+ * and ignore.
  */
 #include "bench/load/link.h"
 
@@ -62,7 +63,8 @@ void
 link_init(void)
 {
     ssl_ctx = SSL_CTX_new(TLS_client_method());
-    SSL_CTX_set_verify(ssl_ctx, SSL_VERIFY_NONE, NULL); /* a certificate made for the run */
+    SSL_CTX_set_verify(
+            ssl_ctx, SSL_VERIFY_NONE, NULL); /* a certificate made for the run */
     SSL_CTX_set_session_cache_mode(ssl_ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_mode(ssl_ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                                       SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
@@ -73,7 +75,8 @@ link_init(void)
 int
 link_open(struct link *l, const char *address, int port, unsigned index)
 {
-    struct sockaddr_in to = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port) };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+        .sin_port = htons((uint16_t)port) };
     struct sockaddr_in from = { .sin_family = AF_INET,
         .sin_addr.s_addr = htonl(0x7f000001u + 256u * (index / 10000 % 250)) };
     int one = 1, r;
@@ -149,7 +152,8 @@ link_error(void)
     return text ? text : "closed by the server";
 }
 
-/* Opens what is there in whole records. 0, or -1: the end, or none that we understand. */
+/* Opens what is there in whole records. 0, or -1: the end, or none that we understand.
+ */
 static int
 open_records(struct link *l, struct buf *text)
 {
@@ -157,14 +161,16 @@ open_records(struct link *l, struct buf *text)
     size_t at = 0;
     int n = 0, end = 0;
 
-    while (end == 0 && (n = record_length((struct str){ l->raw.p + at, l->raw.n - at })) > 0 &&
+    while (end == 0 &&
+            (n = record_length((struct str){ l->raw.p + at, l->raw.n - at })) > 0 &&
             at + (size_t)n <= l->raw.n) {
         uint8_t type;
         char *to = buf_reserve(text, (size_t)n);
         int r = record_open(
                 st, &st->rd, (struct str){ l->raw.p + at, (size_t)n }, to, &type);
 
-        if (r < 0 || type == RECORD_ALERT || (type == RECORD_HANDSHAKE && *to == KEY_UPDATE))
+        if (r < 0 || type == RECORD_ALERT ||
+                (type == RECORD_HANDSHAKE && *to == KEY_UPDATE))
             end = -1;
         else if (type == RECORD_DATA)
             buf_added(text, (size_t)r);

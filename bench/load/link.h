@@ -8,8 +8,9 @@
 #include "base/str.h"
 
 /*
- * A connection, plain or under TLS. After a TLS 1.3 handshake OpenSSL's state may be dropped:
- * then what is left is keys and counters (worker/record.h), 200 bytes instead of 20,000.
+ * A connection, plain or under TLS. After a TLS 1.3 handshake OpenSSL's state may be
+ * dropped: then what is left is keys and counters (worker/record.h), 200 bytes instead
+ * of 20,000.
  */
 struct link {
     int fd;
@@ -17,7 +18,7 @@ struct link {
     struct ssl_st *ssl;
     struct tls_state *records; /* instead of ssl */
     struct buf raw;            /* with records: a part of the next one */
-    struct buf out;            /* what could not be sent yet, as it goes to the socket */
+    struct buf out; /* what could not be sent yet, as it goes to the socket */
 };
 
 /* Once per process. */
@@ -32,7 +33,8 @@ void link_start_tls(struct link *l, const char *domain, bool drop);
 int link_handshake(struct link *l);
 const char *link_error(void);
 
-/* Adds what has come to `text`. 1: perhaps there is more, 0: there is none, -1: closed. */
+/* Adds what has come to `text`. 1: perhaps there is more, 0: there is none, -1: closed.
+ */
 int link_receive(struct link *l, struct buf *text);
 
 void link_send(struct link *l, struct str text);

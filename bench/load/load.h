@@ -16,7 +16,8 @@ enum tls_mode {
 /* What the command line says; the same in all processes. */
 struct options {
     const char *address, *domain;
-    int port, first, n_clients, n_accounts, n_processes, seconds, settle_s, rate, max_ops;
+    int port, first, n_clients, n_accounts, n_processes, seconds, settle_s, rate,
+            max_ops;
     int server_pid; /* whose CPU time and memory are measured; 0: nobody's */
     enum tls_mode tls;
     bool sm;   /* XEP-0198 */
@@ -26,10 +27,10 @@ struct options {
 
 /* What one process found, in memory that the first one sees. */
 struct result {
-    uint64_t n_ops;                    /* until the time was over */
-    uint64_t n_lost, n_repeated;       /* messages between two clients */
-    uint64_t n_open;                   /* what is still waited for at the end */
-    double until_s, total_s;           /* how long the counting and all of it took */
+    uint64_t n_ops;              /* until the time was over */
+    uint64_t n_lost, n_repeated; /* messages between two clients */
+    uint64_t n_open;             /* what is still waited for at the end */
+    double until_s, total_s;     /* how long the counting and all of it took */
     struct latency latency;
 };
 

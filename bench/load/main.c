@@ -1,16 +1,17 @@
 /*
  * main.c -- many XMPP clients, to measure a server
  *
- * Client i logs in as bench<i % ACCOUNTS>@DOMAIN with the password "bench" by SCRAM-SHA-1,
- * binds the resource r<i>, asks for its roster and sends presence. Then scenario.def. The
- * clients are spread over processes (-j), since one may have a limited number of descriptors.
+ * Client i logs in as bench<i % ACCOUNTS>@DOMAIN with the password "bench" by
+ * SCRAM-SHA-1, binds the resource r<i>, asks for its roster and sends presence. Then
+ * scenario.def. The clients are spread over processes (-j), since one may have a
+ * limited number of descriptors.
  *
- * This process only says what the others do when, measures the server meanwhile, and prints:
- * "ready" when all are online, "start" and "stop" around the measured time, and at last a
- * line of JSON, or with -o table something for the eye.
+ * This process only says what the others do when, measures the server meanwhile, and
+ * prints: "ready" when all are online, "start" and "stop" around the measured time, and
+ * at last a line of JSON, or with -o table something for the eye.
  *
- * It understands just as much XML as it needs (cut.h): it is a client of servers that are
- * ours to measure, on loopback.
+ * It understands just as much XML as it needs (cut.h): it is a client of servers that
+ * are ours to measure, on loopback.
  */
 #include <errno.h>
 #include <signal.h>
@@ -68,20 +69,27 @@ static void
 help(FILE *out)
 {
     fprintf(out,
-            "usage: load [-cDm] [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d DOMAIN]\n"
-            "            [-n CLIENTS] [-a ACCOUNTS] [-j PROCESSES] [-s SECONDS] [-w SECONDS]\n"
-            "            [-i FIRST] [-r RATE] [-N OPERATIONS] [-P PID] [-o json|table] SCENARIO\n\n"
-            "  -n, -a   so many clients of so many accounts: bench0 ..., password bench\n"
-            "  -i       the number of the first client, for generators side by side; even\n"
+            "usage: load [-cDm] [-h ADDRESS] [-p PORT] [-t none|starttls|direct] [-d "
+            "DOMAIN]\n"
+            "            [-n CLIENTS] [-a ACCOUNTS] [-j PROCESSES] [-s SECONDS] [-w "
+            "SECONDS]\n"
+            "            [-i FIRST] [-r RATE] [-N OPERATIONS] [-P PID] [-o json|table] "
+            "SCENARIO\n\n"
+            "  -n, -a   so many clients of so many accounts: bench0 ..., password "
+            "bench\n"
+            "  -i       the number of the first client, for generators side by side; "
+            "even\n"
             "  -j       spread over so many processes of the generator\n"
             "  -t       direct: TLS from the first byte\n"
-            "  -D       after the TLS handshake OpenSSL's state is dropped, records are ours\n"
+            "  -D       after the TLS handshake OpenSSL's state is dropped, records "
+            "are ours\n"
             "  -m       with stream management (XEP-0198)\n"
             "  -s, -w   measure for so many seconds, so many after the last log-in\n"
             "  -N       not more than so many operations, of each process\n"
             "  -r       what is limited to RATE a second depends on the scenario\n"
             "  -c       idle: afterwards every client sends and receives a message\n"
-            "  -P       the server: CPU time and memory of this process and its descendants\n\n"
+            "  -P       the server: CPU time and memory of this process and its "
+            "descendants\n\n"
             "Scenarios:\n");
     for (int i = 0; i < N_SCENARIOS; i++)
         fprintf(out, "  %-9s%s\n", names[i], docs[i]);
@@ -125,9 +133,10 @@ start_processes(const struct scenario *s)
     if (results == MAP_FAILED)
         die(strerror(errno));
     for (int i = 0; i < n; i++) {
-        int fd[2], first = opt.first + 2 * (int)((long)pairs * i / n),
-            end = opt.first + (i == n - 1 ? opt.n_clients
-                                          : 2 * (int)((long)pairs * (i + 1) / n));
+        int fd[2],
+                first = opt.first + 2 * (int)((long)pairs * i / n),
+                end = opt.first + (i == n - 1 ? opt.n_clients
+                                              : 2 * (int)((long)pairs * (i + 1) / n));
 
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fd) < 0)
             die(strerror(errno));
@@ -212,13 +221,16 @@ print_json(const char *name, const struct result *r)
             (unsigned long long)l->max_us, (unsigned long long)r->n_lost,
             (unsigned long long)r->n_repeated, (unsigned long long)r->n_open);
     if (opt.server_pid) {
-        double us = (double)(proc_tree_cpu_ns(&at_stop) - proc_tree_cpu_ns(&at_start)) / 1000;
-        double bytes = (double)proc_tree_pss(&at_start) - (double)proc_tree_pss(&at_first);
+        double us = (double)(proc_tree_cpu_ns(&at_stop) - proc_tree_cpu_ns(&at_start)) /
+                    1000;
+        double bytes =
+                (double)proc_tree_pss(&at_start) - (double)proc_tree_pss(&at_first);
 
         printf(",\"cpu_s\":%.3f,\"cpu_percent\":%.2f,\"cpu_us_per_op\":%.3f", us / 1e6,
                 per(us / 1e4, r->until_s), per(us, (double)r->n_ops));
         printf(",\"pss\":%llu,\"pss_per_client\":%.0f",
-                (unsigned long long)proc_tree_pss(&at_start), per(bytes, opt.n_clients));
+                (unsigned long long)proc_tree_pss(&at_start),
+                per(bytes, opt.n_clients));
         print_processes((double)r->n_ops);
     }
     printf("}\n");
@@ -228,7 +240,8 @@ static void
 print_table(const char *name, const struct result *r)
 {
     const struct latency *l = &r->latency;
-    double us = (double)(proc_tree_cpu_ns(&at_stop) - proc_tree_cpu_ns(&at_start)) / 1000;
+    double us =
+            (double)(proc_tree_cpu_ns(&at_stop) - proc_tree_cpu_ns(&at_start)) / 1000;
     double bytes = (double)proc_tree_pss(&at_start) - (double)proc_tree_pss(&at_first);
 
     printf("%s, %d clients, %.2f s\n", name, opt.n_clients, r->until_s);
@@ -240,8 +253,9 @@ print_table(const char *name, const struct result *r)
             (unsigned long long)latency_percentile(l, 0.99),
             (unsigned long long)latency_percentile(l, 0.999),
             (unsigned long long)l->max_us);
-    printf("  lost %llu, repeated %llu, still open %llu\n", (unsigned long long)r->n_lost,
-            (unsigned long long)r->n_repeated, (unsigned long long)r->n_open);
+    printf("  lost %llu, repeated %llu, still open %llu\n",
+            (unsigned long long)r->n_lost, (unsigned long long)r->n_repeated,
+            (unsigned long long)r->n_open);
     if (opt.server_pid)
         printf("  server       %12.2f us of CPU per operation, %.2f %% of a core\n"
                "               %12.0f bytes of memory per client, %.1f MiB in all\n",
@@ -260,28 +274,62 @@ parse(int argc, char **argv)
     }
     while ((o = getopt(argc, argv, "cDmh:p:t:d:n:a:i:j:s:w:r:N:P:o:")) != -1) {
         switch (o) {
-        case 'c': opt.check = true; break;
-        case 'D': opt.drop = true; break;
-        case 'm': opt.sm = true; break;
-        case 'h': opt.address = optarg; break;
-        case 'p': opt.port = atoi(optarg); break;
-        case 'd': opt.domain = optarg; break;
-        case 'n': opt.n_clients = atoi(optarg); break;
-        case 'a': opt.n_accounts = atoi(optarg); break;
-        case 'i': opt.first = atoi(optarg); break;
-        case 'j': opt.n_processes = atoi(optarg); break;
-        case 's': opt.seconds = atoi(optarg); break;
-        case 'w': opt.settle_s = atoi(optarg); break;
-        case 'N': opt.max_ops = atoi(optarg); break;
-        case 'r': opt.rate = atoi(optarg); break;
-        case 'P': opt.server_pid = atoi(optarg); break;
-        case 'o': opt.table = strcmp(optarg, "table") == 0; break;
+        case 'c':
+            opt.check = true;
+            break;
+        case 'D':
+            opt.drop = true;
+            break;
+        case 'm':
+            opt.sm = true;
+            break;
+        case 'h':
+            opt.address = optarg;
+            break;
+        case 'p':
+            opt.port = atoi(optarg);
+            break;
+        case 'd':
+            opt.domain = optarg;
+            break;
+        case 'n':
+            opt.n_clients = atoi(optarg);
+            break;
+        case 'a':
+            opt.n_accounts = atoi(optarg);
+            break;
+        case 'i':
+            opt.first = atoi(optarg);
+            break;
+        case 'j':
+            opt.n_processes = atoi(optarg);
+            break;
+        case 's':
+            opt.seconds = atoi(optarg);
+            break;
+        case 'w':
+            opt.settle_s = atoi(optarg);
+            break;
+        case 'N':
+            opt.max_ops = atoi(optarg);
+            break;
+        case 'r':
+            opt.rate = atoi(optarg);
+            break;
+        case 'P':
+            opt.server_pid = atoi(optarg);
+            break;
+        case 'o':
+            opt.table = strcmp(optarg, "table") == 0;
+            break;
         case 't':
             opt.tls = strcmp(optarg, "none") == 0     ? TLS_NONE
                       : strcmp(optarg, "direct") == 0 ? TLS_DIRECT
                                                       : TLS_STARTTLS;
             break;
-        default: help(stderr); exit(2);
+        default:
+            help(stderr);
+            exit(2);
         }
     }
 }

@@ -4,8 +4,8 @@
 #include "bench/load/client.h"
 
 /*
- * Clients 2k and 2k+1 are partners. What each sends to the other carries the time and 1, 2,
- * 3 …, so that it is seen how long it took, what is lost, and what comes twice.
+ * Clients 2k and 2k+1 are partners. What each sends to the other carries the time and
+ * 1, 2, 3 …, so that it is seen how long it took, what is lost, and what comes twice.
  */
 struct pair_message {
     uint64_t sent_us;
@@ -14,7 +14,8 @@ struct pair_message {
 struct client *pair_partner(struct client *c);
 void pair_send(struct client *c, uint64_t us);
 
-/* Whether this element was a message of the partner. Counts what is wrong with its number. */
+/* Whether this element was a message of the partner. Counts what is wrong with its
+ * number. */
 bool pair_receive(struct client *c, struct str name, struct str element,
         struct pair_message *ret_message);
 

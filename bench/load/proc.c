@@ -2,10 +2,10 @@
  * proc.c -- CPU time and memory of a process and its descendants
  *
  * CPU time is the scheduler's own account in nanoseconds (schedstat of each thread), of
- * which utime and stime are roundings. It includes what the kernel does in system calls and
- * in interrupts on their time: on loopback, the receiver's TCP is the sender's time. Memory
- * is Pss: what all processes together have is the sum. Sockets' memory is the kernel's and
- * not in it.
+ * which utime and stime are roundings. It includes what the kernel does in system calls
+ * and in interrupts on their time: on loopback, the receiver's TCP is the sender's
+ * time. Memory is Pss: what all processes together have is the sum. Sockets' memory is
+ * the kernel's and not in it.
  */
 #include "bench/load/proc.h"
 
@@ -94,7 +94,8 @@ role_of(int pid, char name[24])
     f = fopen(path, "r");
     if (!f)
         return;
-    if (fread(line, 1, sizeof line - 1, f) == 0 || sscanf(line, "stanzad: %20s", name) != 1)
+    if (fread(line, 1, sizeof line - 1, f) == 0 ||
+            sscanf(line, "stanzad: %20s", name) != 1)
         snprintf(name, 24, "master");
     fclose(f);
 }

@@ -1,8 +1,9 @@
 /*
- * scenario_idle.c -- sessions that say nothing, and then perhaps show that they are there
+ * scenario_idle.c -- sessions that say nothing, and then perhaps show that they are
+ * there
  *
- * With -c, when the time of silence is over, every client sends one message to its partner
- * and waits for the partner's; not all at once.
+ * With -c, when the time of silence is over, every client sends one message to its
+ * partner and waits for the partner's; not all at once.
  */
 #include "base/clock.h"
 #include "bench/load/load.h"

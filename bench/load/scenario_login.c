@@ -1,10 +1,10 @@
 /*
  * scenario_login.c -- clients that come and go
  *
- * One operation: connect, TLS, SCRAM, bind, roster, presence until one's own comes back, end
- * of the stream. All clients at once, or RATE a second; then the time counts from when it was
- * due. Who comes next is taken from all accounts in wide steps, so that few of those who are
- * there are contacts.
+ * One operation: connect, TLS, SCRAM, bind, roster, presence until one's own comes
+ * back, end of the stream. All clients at once, or RATE a second; then the time counts
+ * from when it was due. Who comes next is taken from all accounts in wide steps, so
+ * that few of those who are there are contacts.
  */
 #include "base/clock.h"
 #include "bench/load/load.h"
@@ -20,7 +20,8 @@ static void
 log_in(struct client *c, uint64_t due)
 {
     uint64_t k = n_begun++ * (uint64_t)load.opt->n_processes +
-                 (uint64_t)((load.first - load.opt->first) * load.opt->n_processes / load.opt->n_clients);
+                 (uint64_t)((load.first - load.opt->first) * load.opt->n_processes /
+                            load.opt->n_clients);
 
     c->account = (int)(k * STEP % (uint64_t)load.opt->n_accounts);
     c->due_us = due;

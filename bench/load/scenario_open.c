@@ -1,9 +1,9 @@
 /*
  * scenario_open.c -- messages at times that do not depend on the server
  *
- * Message k is due k / RATE seconds after the beginning. Its latency counts from then, even
- * when it was sent later because the generator or the server was busy: otherwise a server
- * that stops for a second would have one slow message instead of RATE.
+ * Message k is due k / RATE seconds after the beginning. Its latency counts from then,
+ * even when it was sent later because the generator or the server was busy: otherwise a
+ * server that stops for a second would have one slow message instead of RATE.
  */
 #include "bench/load/load.h"
 

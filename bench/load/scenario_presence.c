@@ -1,9 +1,9 @@
 /*
  * scenario_presence.c -- changes of presence, and who hears of them
  *
- * The accounts have contacts (bench/fill: rings, so that each has the same number). Each
- * client sends presence, and again when its own has come back; then the contacts have been
- * told, too. Counted is every presence that comes, one's own included.
+ * The accounts have contacts (bench/fill: rings, so that each has the same number).
+ * Each client sends presence, and again when its own has come back; then the contacts
+ * have been told, too. Counted is every presence that comes, one's own included.
  */
 #include <string.h>
 

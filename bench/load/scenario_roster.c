@@ -7,7 +7,8 @@
 static void
 ask(struct client *c)
 {
-    client_say(c, "<iq type='get' id='q%u'><query xmlns='jabber:iq:roster'/></iq>", ++c->sent);
+    client_say(c, "<iq type='get' id='q%u'><query xmlns='jabber:iq:roster'/></iq>",
+            ++c->sent);
     c->due_us = clock_us();
 }
 

@@ -65,7 +65,8 @@ scram_final(struct buf *ret_b64, const struct buf *bare, struct str challenge_b6
     int rounds = 0, r = -1;
 
     if (b64_decode(&first, challenge_b64) < 0 ||
-            sscanf(buf_c(&first), "r=%255[^,],s=%127[^,],i=%d", nonce, salt64, &rounds) != 3)
+            sscanf(buf_c(&first), "r=%255[^,],s=%127[^,],i=%d", nonce, salt64,
+                    &rounds) != 3)
         goto out;
     k = keys_of(salt64, rounds, password);
     if (!k)

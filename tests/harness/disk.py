@@ -18,7 +18,7 @@ class SmallDisk:
     def __enter__(self):
         options = f"size={self.size},mode=700,uid={self.owner.st_uid},gid={self.owner.st_gid}"
         if os.geteuid() != 0 or LIBC.mount(b"tmpfs", os.fsencode(self.path), b"tmpfs", 0, options.encode()) < 0:
-            pytest.skip("a disk of its own cannot be mounted here")
+            pytest.skip("not here: a disk of its own cannot be mounted")
         return self
 
     def __exit__(self, *_):

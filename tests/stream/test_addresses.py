@@ -148,7 +148,7 @@ def test_behind_a_balancer(make_server):
         s.close()
 
 
-@pytest.mark.skipif(not ports.HAS_IPV6, reason="no IPv6 here")
+@pytest.mark.skipif(not ports.HAS_IPV6, reason="not here: no IPv6")
 def test_both_families(make_server):
     server = make_server(workers=2, config={"c2s_connections_per_ip": 2})
     kept = fill(server, 2, tries=4) + fill(server, 2, tries=4, address="::1")

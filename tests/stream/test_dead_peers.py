@@ -21,7 +21,7 @@ USER_TIMEOUT_S = 60
 def go_deaf(stream):
     """No packet reaches this connection any more, nor is any acknowledged by its kernel."""
     if sys.platform != "linux":
-        pytest.skip("no socket filters here")
+        pytest.skip("not here: no socket filters")
     nothing = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))  # ret #0
     program = struct.pack("HL", 1, ctypes.addressof(nothing))
     stream.sock.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)

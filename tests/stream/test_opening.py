@@ -231,7 +231,7 @@ def test_white_space_keeps_alive(server):
     juliet.ping()
 
 
-@pytest.mark.skipif(not ports.HAS_IPV6, reason="this machine has no IPv6")
+@pytest.mark.skipif(not ports.HAS_IPV6, reason="not here: no IPv6")
 def test_ipv6(server):
     """RFC 6120, 3.2: both families"""
     server.stream(family=socket.AF_INET6).login().ping()

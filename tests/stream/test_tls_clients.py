@@ -13,8 +13,8 @@ from harness.tlsclients import ALL, SUITES, GnuTls, Node, OpenSsl
 BIG = "y" * 70000
 
 
-def available(kind):
-    return pytest.param(kind, id=kind.__name__, marks=pytest.mark.skipif(
+def available(kind, *more):
+    return pytest.param(kind, *more, id="-".join((kind.__name__, *more)), marks=pytest.mark.skipif(
         bool(kind.missing()), reason=kind.missing()))
 
 
@@ -69,12 +69,9 @@ class Session:
 
 
 @pytest.mark.parametrize("suite", SUITES)
-@pytest.mark.parametrize("mode", ["direct", "starttls"])
-@pytest.mark.parametrize("kind", [available(kind) for kind in ALL])
+@pytest.mark.parametrize("kind, mode", [available(kind, mode) for kind in ALL for mode in kind.modes])
 def test_a_session_outlives_workers(server, kind, mode, suite):
     """Login, large records, key updates, and in between a kill -9; nothing is lost"""
-    if mode not in kind.modes:
-        pytest.skip(f"{kind.command} knows no STARTTLS of XMPP")
     with kind(server, mode, suite) as client:
         juliet = Session(server, client).login().talk()
         server.kill_workers()

@@ -38,6 +38,7 @@ enum {
     RETRY_MOST_MS = 30 * 1000,
     TOLD_MOST_MS = 5000,
     ACCOUNT_PATIENCE_MS = 3000,         /* for failures that come at once */
+    ASK_BACKLOG = 1 << 20,       /* bytes for the sql process: more requests wait here */
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 #define REQUEST_TOO_LARGE UINT32_MAX /* as request_head.n */
@@ -454,10 +455,23 @@ ask(struct worker *w, struct slot_job *s)
     on_answer(s, &(struct sql_result){ .status = SQL_ERROR });
 }
 
+/* Does the sql process have so much to do that it need not hear of more now? */
+static bool
+sql_is_slow(const struct worker *w)
+{
+    const struct post *post = w->proc->post;
+    unsigned slot = 0;
+
+    while (slot < IPC_SLOTS_MAX && post_has_peer(post, ipc_addr_of(PROC_SQL, slot)) &&
+            post_backlog_of(post, ipc_addr_of(PROC_SQL, slot)) < ASK_BACKLOG)
+        slot++;
+    return slot < IPC_SLOTS_MAX && post_has_peer(post, ipc_addr_of(PROC_SQL, slot));
+}
+
 void
 jobs_committed(struct worker *w)
 {
-    while (!list_empty(&w->jobs->to_ask)) {
+    while (!list_empty(&w->jobs->to_ask) && !sql_is_slow(w)) {
         struct job_live *l = list_entry(w->jobs->to_ask.next, struct job_live, waiting);
 
         list_del(&l->waiting);
@@ -593,10 +607,13 @@ job_run(struct worker *w, struct slot_job *s, const struct sql_result *result)
 static void
 ask_again(struct worker *w, struct job_live *l)
 {
-    if (l->slot->wait == JOB_WAIT_AUTH)
+    if (l->slot->wait == JOB_WAIT_AUTH) {
         job_auth_send(w, l->slot);
-    else if (!l->asked)
-        ask(w, l->slot);
+    } else if (!l->asked) {
+        list_del(&l->waiting);
+        list_add(&w->jobs->to_ask, &l->waiting);
+        jobs_committed(w);
+    }
 }
 
 void
@@ -614,6 +631,8 @@ jobs_run_ready(struct worker *w)
 {
     struct list now;
 
+    if (!list_empty(&w->jobs->to_ask)) /* it may have caught up */
+        jobs_committed(w);
     list_init(&now);
     while (!list_empty(&w->jobs->ready)) {
         struct list *node = w->jobs->ready.next;

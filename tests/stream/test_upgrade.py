@@ -3,8 +3,10 @@
 DESIGN: "A planned restart or upgrade uses the same way". The programs here are copies, with
 modules of their own beside them; some are broken by a module that is no good.
 """
+import itertools
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -12,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import pytest
 
@@ -280,6 +283,20 @@ def make_other(make_program, other_layout):
     return make
 
 
+def children(server):
+    master = server.process.pid
+    with open(f"/proc/{master}/task/{master}/children") as f:
+        return [int(pid) for pid in f.read().split()]
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
 def layout(path):
     return int(re.search(r"layout (\d+)", subprocess.run(
         [path, "-V"], capture_output=True, text=True, check=True).stdout)[1])
@@ -376,26 +393,20 @@ def test_kill_9_during_a_conversion(make_server, make_program, make_other, kills
     server = make_server(workers=2, program=old)
     juliet, romeo = server.pair(until="online")
     known = {server.processes("worker")[0]["pid"]}
-    master = server.process.pid
     hits = []
 
     def kill_them():
         while len(hits) < kills:
-            with open(f"/proc/{master}/task/{master}/children") as f:
-                for pid in f.read().split():
-                    try:
-                        with open(f"/proc/{pid}/cmdline") as title:
-                            is_worker = title.read().startswith("stanzad: worker 0")
-                    except FileNotFoundError:
-                        continue
-                    if is_worker and int(pid) not in known:
-                        known.add(int(pid))
-                        hits.append(int(pid))
-                        try:
-                            os.kill(int(pid), signal.SIGKILL)
-                        except ProcessLookupError:
-                            pass
-                        break
+            for pid in children(server):
+                if pid in known or not title(pid).startswith("stanzad: worker 0"):
+                    continue
+                known.add(pid)
+                hits.append(pid)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                break
     killer = threading.Thread(target=kill_them)
     killer.start()
     status = server.ctl_status("upgrade", new)[0]
@@ -449,3 +460,38 @@ def test_a_master_that_is_killed_during_a_conversion(make_server, make_program, 
     server.ctl("upgrade", new)
     assert set(programs(server).values()) == {new}
     juliet.ping(), romeo.ping()
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_kill_9_of_everybody_in_the_way(make_server, make_program, make_other, tls):
+    """Upgrades there and back under load, while workers, old, new and converting, are killed"""
+    old, new = make_program(), make_other()
+    server = make_server(workers=2, program=old, config={"loglevel": "info"})
+    chaos.prepare(server)
+    seconds = 25
+    load = chaos.Load(server.port, tls, seconds, server.hosts[0])
+    end = time.monotonic() + seconds - 6
+    rng, kills = random.Random(1), []
+
+    def kill_them():
+        while time.monotonic() < end:
+            time.sleep(rng.random())  # the rhythm of the attack, not a wait for something
+            victims = [pid for pid in children(server) if title(pid).startswith("stanzad: worker")]
+            if victims:
+                kills.append(rng.choice(victims))
+                try:
+                    os.kill(kills[-1], signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+    killer = threading.Thread(target=kill_them)
+    killer.start()
+    for program_path in itertools.cycle((new, old)):
+        server.ctl_status("upgrade", program_path)  # it may go back
+        if time.monotonic() > end:
+            break
+    killer.join()
+    result = load.result()
+    assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+    assert result["messages"] > 100 and len(kills) > 5
+    assert server.log().count("has taken its connections over in layout") > 1
+    server.wait_ready()

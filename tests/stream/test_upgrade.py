@@ -11,20 +11,16 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import time
 
 import pytest
 
-from harness import program, wait
+from harness import load, program, wait
 from harness.roster import befriend, online
 from harness.server import BUILD, ROOT
 from test_sm import body, enable, next_stanza, resume
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
-import chaos  # noqa: E402
 
 # What is wrong with a worker of a program: code that runs when its modules are loaded.
 DIES_AT_ONCE = "raise(SIGKILL);"
@@ -68,12 +64,12 @@ def test_everybody_runs_the_new_program(make_server, make_program, tls):
     """Under load: no connection, no message lost, none repeated; the master has its pid"""
     old, new = make_program(), make_program()
     server = make_server(workers=2, program=old, config={"loglevel": "info"})
-    chaos.prepare(server)
+    load.prepare(server)
     before = pids(server)
     assert set(programs(server).values()) == {old}
-    load = chaos.Load(server.port, tls, 14, server.hosts[0])
+    clients = load.Load(server, tls, 14)
     out = server.ctl("upgrade", new)
-    result = load.result()
+    result = clients.result()
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
     assert result["messages"] > 100
     assert set(programs(server).values()) == {new}
@@ -267,7 +263,8 @@ def other_layout():
     """The folder of a build whose structures in the slot differ (worker/slot.h)."""
     build = os.path.join(BUILD, "layout")
     san = "address,undefined" if "san-" in BUILD else ""
-    subprocess.run(["make", "-s", "-C", ROOT, f"B={build}", f"SAN={san}", "CFLAGS=-DSLOT_LAYOUT_TEST",
+    points = "1" if "killpoints" in BUILD else ""
+    subprocess.run(["make", "-s", "-C", ROOT, f"B={build}", f"SAN={san}", f"KILLPOINTS={points}", "CFLAGS=-DSLOT_LAYOUT_TEST",
                     f"{build}/stanzad"], check=True, stdout=subprocess.DEVNULL)
     return build
 
@@ -308,13 +305,13 @@ def test_another_layout_there_and_back_under_load(make_server, make_program, mak
     old, new = make_program(), make_other()
     assert layout(old) != layout(new)
     server = make_server(workers=2, program=old, config={"loglevel": "info"})
-    chaos.prepare(server)
-    load = chaos.Load(server.port, tls, 24, server.hosts[0])
+    load.prepare(server)
+    clients = load.Load(server, tls, 24)
     server.ctl("upgrade", new)
     assert set(programs(server).values()) == {new}
     server.ctl("upgrade", old)
     assert set(programs(server).values()) == {old}
-    result = load.result()
+    result = clients.result()
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
     assert result["messages"] > 100
     assert server.log().count("has taken its connections over in layout") == 4
@@ -467,9 +464,9 @@ def test_kill_9_of_everybody_in_the_way(make_server, make_program, make_other, t
     """Upgrades there and back under load, while workers, old, new and converting, are killed"""
     old, new = make_program(), make_other()
     server = make_server(workers=2, program=old, config={"loglevel": "info"})
-    chaos.prepare(server)
+    load.prepare(server)
     seconds = 25
-    load = chaos.Load(server.port, tls, seconds, server.hosts[0])
+    clients = load.Load(server, tls, seconds)
     end = time.monotonic() + seconds - 6
     rng, kills = random.Random(1), []
 
@@ -490,7 +487,7 @@ def test_kill_9_of_everybody_in_the_way(make_server, make_program, make_other, t
         if time.monotonic() > end:
             break
     killer.join()
-    result = load.result()
+    result = clients.result()
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
     assert result["messages"] > 100 and len(kills) > 5
     assert server.log().count("has taken its connections over in layout") > 1

@@ -81,7 +81,8 @@ get_own(struct slab *slab, const struct record *r, struct str bytes, void **ret)
     if (result == 0) {
         memcpy(p, draft, tail ? tail->at : r->size);
         if (tail) {
-            memcpy((char *)p + tail->at, end.p, end.n);
+            if (end.n > 0)
+                memcpy((char *)p + tail->at, end.p, end.n);
             ((char *)p)[tail->at + end.n] = '\0';
         }
         *ret = p;

@@ -77,7 +77,8 @@ enum shm_kind {
     SHM_STATUS,
     SHM_ROUTES,
     SHM_SLOT,
-    SHM_ADDRESSES
+    SHM_ADDRESSES,
+    SHM_TRANSFER /* not mapped: a file with the content of a slot (worker/transfer.h) */
 };
 
 /* Byte strings one after the other: each a length (u32; UINT32_MAX: NULL) and bytes. */

@@ -147,6 +147,9 @@ send_zones(struct child *c)
     if (c->role == PROC_WORKER)
         send_shm(c, SHM_SLOT, c->addr, true, c->slot_base,
                 (uint64_t)SLOT_SIZE_GIB << 30, c->slot_rw);
+    if (c->converting || c->file >= 0)
+        send_shm(c, SHM_TRANSFER, c->addr, c->converting, 0, 0,
+                c->converting ? c->file_out : c->file);
     if (c->role != PROC_ADMIN)
         return;
     send_shm(c, SHM_STATUS, ipc_addr_of(PROC_MASTER, 0), false, 0, sizeof *m->status,

@@ -166,6 +166,8 @@ child_init(struct child *c, struct master *m, enum proc_role role, unsigned slot
         .status_ro = -1,
         .mailbox = { -1, -1 },
         .slot_rw = -1,
+        .file = -1,
+        .file_out = -1,
         .process = { .fn = on_process, .arg = c, .fd = -1 },
         .control = { .fn = on_control, .arg = c, .fd = -1 },
         .start_fd = -1,
@@ -197,6 +199,7 @@ child_make(struct child *c)
         c->slot_base = zone_pick_base(size);
         r = c->slot_base ? zone_create(size, &c->slot_rw, &unused) : -ENOMEM;
         close_fd(&unused);
+        c->layout = c->program->layout;
     }
     return r;
 }
@@ -244,6 +247,8 @@ child_fini(struct child *c)
     close_fd(&c->mailbox[0]);
     close_fd(&c->mailbox[1]);
     close_fd(&c->slot_rw);
+    close_fd(&c->file);
+    close_fd(&c->file_out);
 }
 
 /* The channel to the next occupant, which the holders get first. */
@@ -279,7 +284,7 @@ child_spawn(struct child *c)
     pid_t pid;
 
     snprintf(title, sizeof title, "stanzad: %s", c->name);
-    pid = spawn(c->program->fd, title, c->start_fd, m->log.fd);
+    pid = spawn(convert_begin(c)->fd, title, c->start_fd, m->log.fd);
     if (pid < 0)
         return (int)pid;
     killpoint(SPAWN_FORKED);
@@ -336,16 +341,17 @@ child_start(struct child *c)
     c->started_ms = clock_ms();
     c->status->started_ms = c->started_ms;
     c->status->starts = c->starts;
-    c->planned = false;
     if (r == 0)
         r = child_spawn(c);
+    c->planned = c->converting; /* the next one follows at once */
     if (r < 0) {
         log_critical(NULL, "cannot start %s: %s", c->name, strerror(-r));
         control_close(c);
         start_later(c, 0);
         return;
     }
-    c->starts++;
+    if (!c->converting)
+        c->starts++;
     c->status->pid = (int32_t)c->pid;
     c->state = CHILD_STARTING;
     log_debug(NULL, "%s started with pid %d", c->name, (int)c->pid);
@@ -437,7 +443,10 @@ has_ended(struct child *c, const int *status)
     while (mailbox_read(&c->reader, c->control.fd) == 1) /* its last frames */
         ;
     loop_timer_cancel(c->master->loop, &c->timer);
-    words_log_end(c, status);
+    if (c->converting)
+        convert_ended(c, status);
+    else
+        words_log_end(c, status);
     control_close(c);
     process_close(c);
     c->pid = 0;

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -53,6 +54,8 @@ child_find(struct child *c, struct estate *e)
 {
     const struct thing *slot = estate_find(e, ESTATE_SLOT, c->addr, 0),
                        *program = estate_find(e, ESTATE_PROGRAM, c->addr, 0);
+    char slot_layout[24];
+    uint64_t layout;
     int r;
 
     c->status_rw = estate_take(e, ESTATE_STATUS_RW, c->addr, 0);
@@ -60,9 +63,15 @@ child_find(struct child *c, struct estate *e)
     c->mailbox[0] = estate_take(e, ESTATE_MAILBOX_READ, c->addr, 0);
     c->mailbox[1] = estate_take(e, ESTATE_MAILBOX_SEND, c->addr, 0);
     c->slot_base = slot ? slot->value : 0;
+    snprintf(slot_layout, sizeof slot_layout, "%s",
+            slot && slot->text ? slot->text : "");
     c->slot_rw = estate_take(e, ESTATE_SLOT, c->addr, 0);
     if (!program)
         return -ENOENT;
+    c->layout = slot && str_to_u64(str_from(slot_layout), &layout) == 0
+                        ? (uint32_t)layout
+                        : (uint32_t)program->value;
+    c->file = estate_take(e, ESTATE_TRANSFER, c->addr, 0);
     c->program = program_found(c->master, estate_take(e, ESTATE_PROGRAM, c->addr, 0),
             "", (uint32_t)program->value);
     if (c->status_rw < 0 || c->status_ro < 0 || c->mailbox[0] < 0 ||

@@ -22,12 +22,20 @@ enum {
     TEXT_MAX = 256
 };
 
+static uint64_t more;
+
+void
+hello_add(uint64_t signature)
+{
+    more = signature;
+}
+
 uint64_t
 hello_signature(void)
 {
     static const struct hash_key key = { { 1, 2 } };
     const uint64_t parts[] = { ipc_signature(), ESTATE_KINDS, STATUS_MAGIC,
-        sizeof(struct status_page), pretend_layout() };
+        sizeof(struct status_page), pretend_layout(), more };
 
     return hash_bytes(&key, parts, sizeof parts);
 }

@@ -17,6 +17,9 @@ struct hello {
 /* What a master and the processes of another one must have in common. */
 uint64_t hello_signature(void);
 
+/* Of tables that the master does not know but that are in frames: before anything else. */
+void hello_add(uint64_t signature);
+
 /* 0 or -errno; the descriptor stays the caller's. */
 int hello_send(int sock, int control_fd);
 

@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -98,13 +99,27 @@ tell_listeners(struct telling *t)
 }
 
 static void
+tell_slot(struct telling *t, const struct child *c)
+{
+    char layout[16];
+    struct ipc_hold m = { .kind = ESTATE_SLOT,
+        .addr = c->addr,
+        .value = c->slot_base,
+        .text = { layout, (size_t)snprintf(layout, sizeof layout, "%u", c->layout) } };
+
+    if (c->slot_rw >= 0)
+        tell(t, &m, c->slot_rw);
+}
+
+static void
 tell_child(struct telling *t, const struct child *c)
 {
     tell_kind(t, ESTATE_STATUS_RW, c->addr, 0, c->status_rw);
     tell_kind(t, ESTATE_STATUS_RO, c->addr, 0, c->status_ro);
     tell_kind(t, ESTATE_MAILBOX_READ, c->addr, 0, c->mailbox[0]);
     tell_kind(t, ESTATE_MAILBOX_SEND, c->addr, 0, c->mailbox[1]);
-    tell_kind(t, ESTATE_SLOT, c->addr, c->slot_base, c->slot_rw);
+    tell_kind(t, ESTATE_TRANSFER, c->addr, 0, c->file);
+    tell_slot(t, c);
     tell_kind(t, ESTATE_PROGRAM, c->addr, c->program->layout, c->program->fd);
     tell_kind(t, ESTATE_CONTROL, c->addr, 0, c->control.fd);
     tell_kind(t, ESTATE_PROCESS, c->addr, (uint64_t)c->pid,
@@ -162,6 +177,19 @@ holders_hold(struct child *c, enum estate_kind kind, uint64_t value, int fd)
 
         if (is_told(t.holder))
             tell_kind(&t, kind, c->addr, value, fd);
+    }
+}
+
+void
+holders_hold_slot(struct child *c)
+{
+    struct master *m = c->master;
+
+    for (unsigned i = 0; i < m->n_children; i++) {
+        struct telling t = { .holder = &m->child[i] };
+
+        if (is_told(t.holder))
+            tell_slot(&t, c);
     }
 }
 

@@ -18,13 +18,16 @@
 
 #include "admin/process.h"
 #include "auth/process.h"
+#include "base/hash.h"
 #include "base/killpoint.h"
 #include "conf/foreign.h"
+#include "master/hello.h"
 #include "master/holder.h"
 #include "master/keeper.h"
 #include "master/master.h"
 #include "master/spawn.h"
 #include "router/router.h"
+#include "sql/op.h"
 #include "sql/process.h"
 #include "worker/process.h"
 #include "worker/slot.h"
@@ -69,6 +72,21 @@ prep(struct arena *conf_arena, enum conf_prep_kind kind, struct str in,
         return jid_prep_resource(conf_arena, in, ret_out);
     }
     return -EINVAL;
+}
+
+/* Requests to the database carry the number of an operation: its row in sql/op.def. */
+static uint64_t
+operations_signature(void)
+{
+    static const struct hash_key key = { { 5, 6 } };
+    uint64_t sum = 0;
+
+    for (unsigned op = 0; sql_op_def((enum sql_op)op); op++) {
+        const char *name = sql_op_def((enum sql_op)op)->name;
+
+        sum = sum * 31 + hash_bytes(&key, name, strlen(name));
+    }
+    return sum;
 }
 
 static void __attribute__((noreturn)) usage(void)
@@ -247,6 +265,7 @@ main(int argc, char **argv)
     open_standard_descriptors();
     killpoint_begin();
     conf_foreign_load();
+    hello_add(operations_signature());
     control_fd = spawn_control_fd();
     if (control_fd >= 0)
         return proc_main(control_fd, &opt.loader, roles);

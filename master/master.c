@@ -125,6 +125,7 @@ master_child_ready(struct child *c)
 
     if (c->role == PROC_HOLDER && !c->told)
         holders_tell(c);
+    convert_done(c);
     reload_child_ready(c);
     if (m->state == MASTER_SERVING)
         log_notice(NULL, "%s serves again, as pid %d", c->name, (int)c->pid);

@@ -72,6 +72,10 @@ struct child {
     int mailbox[2];
     int slot_rw; /* worker: its segment, always mapped at the same address */
     uint64_t slot_base;
+    uint32_t layout;    /* of its content */
+    int file, file_out; /* convert.c: that it is to be filled from; that it is written to */
+    bool converting;    /* the occupant only writes that file */
+    unsigned convert_failures;
 
     enum child_state state;
     pid_t pid;              /* 0: nobody, or we were not told */
@@ -207,12 +211,23 @@ void holders_tell(struct child *holder); /* everything, to a new one */
 void holders_tell_all(struct master *m); /* to all that are there, after a change */
 /* What belongs to the process in a slot: its control channel, and it itself. */
 void holders_hold(struct child *c, enum estate_kind kind, uint64_t value, int fd);
+void holders_hold_slot(struct child *c); /* its segment, with its layout */
 /*
  * Have they got what they were told? Only then may others be told what follows from it.
  * One that does not read for seconds is replaced.
  */
 bool holders_settled(struct master *m);
 void holders_abandon(struct master *m); /* we stop: nobody is to come after us */
+
+/*
+ * convert.c: slots of another layout than that of the program. _begin: which program is
+ * to be started, that of the child or one that converts its slot for it; _ended: that one
+ * has ended; _done: the child serves.
+ */
+struct program *convert_begin(struct child *c);
+void convert_ended(struct child *c, const int *status);
+void convert_tell(struct child *c);
+void convert_done(struct child *c);
 
 /* boot.c: what a new process is given. */
 void boot_send(struct child *c);

@@ -384,9 +384,6 @@ on_checked(struct program_check *check, int r, struct str what)
                 "stanzad %s does not understand the processes of this one; `stanzactl "
                 "restart` starts it, and ends all connections",
                 p->version);
-    else if (p->layout != m->program->layout)
-        buf_addf(&text, "stanzad %s keeps connections in another form (%u, not %u)",
-                p->version, p->layout, m->program->layout);
     for (size_t i = 0; i < text.n; i++) {
         if ((unsigned char)text.p[i] < ' ')
             text.p[i] = ' ';

@@ -139,9 +139,16 @@ on_shm(void *ctx, ipc_addr from, const void *msg, int *fd)
     struct proc *p = ctx;
     const struct ipc_shm *m = msg;
     struct zone z = { 0 };
-    int r = zone_map(&z, *fd, m->size, m->base, m->writable);
+    int r;
 
     (void)from;
+    if (m->kind == SHM_TRANSFER) {
+        p->transfers_out = m->writable;
+        close_fd(&p->transfer_fd);
+        p->transfer_fd = take_fd(fd);
+        return;
+    }
+    r = zone_map(&z, *fd, m->size, m->base, m->writable);
     if (r < 0) {
         log_critical(NULL, "cannot map shared memory of %llu bytes: %s",
                 (unsigned long long)m->size, strerror(-r));
@@ -595,6 +602,7 @@ proc_finish(struct proc *p)
         close_fd(&p->saved_old[i]);
     mem_free(&p->saved_old);
     close_fd(&p->saved_fd);
+    close_fd(&p->transfer_fd);
     conf_free(&p->conf);
     conf_free(&p->conf_before);
     conf_free(&p->conf_next);
@@ -624,6 +632,7 @@ proc_main(int control_fd, const struct conf_loader *loader,
     p.control_io = (struct loop_io){ .fn = on_control, .arg = &p, .fd = control_fd };
     p.saved_fd = -1;
     p.turn = (struct loop_turn){ .fn = on_turn_end, .arg = &p };
+    p.transfer_fd = -1;
     p.loop = loop_new();
     memcpy(handlers, runtime_handlers, sizeof handlers);
     /* Until BOOT says who we are: any address but the master's lets its frames in. */

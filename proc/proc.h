@@ -48,6 +48,7 @@ struct proc_listener {
 };
 
 enum {
+    PROC_EXIT_NOTHING = 3, /* a worker: there was nothing to be handed over */
     PROC_LISTENERS_MAX = 256,
     PROC_PAGES_MAX = 2 * IPC_SLOTS_MAX + 8
 };
@@ -70,6 +71,8 @@ struct proc {
     struct zone routes;    /* mapped as the role may: router writes, worker reads */
     struct zone slot_zone; /* worker: its slot segment */
     struct zone addresses; /* worker: counts of all workers (shm/tally.h) */
+    int transfer_fd;       /* and a file that its content comes from, or goes to; -1 */
+    bool transfers_out;
     struct status_page *page[PROC_PAGES_MAX]; /* admin: everyone's */
     unsigned n_pages;
     struct proc_listener listener[PROC_LISTENERS_MAX];

@@ -29,6 +29,7 @@
 #include "worker/shaper.h"
 #include "worker/sm.h"
 #include "worker/tick.h"
+#include "worker/transfer.h"
 #include "worker/tls.h"
 #include "xmpp/ns.h"
 
@@ -629,8 +630,12 @@ inbox_use(struct worker *w)
 static int
 worker_prepare(struct proc *p)
 {
-    struct worker *w = mem_zalloc(sizeof *w);
+    struct worker *w;
+    int r;
 
+    if (p->transfers_out)
+        return p->slot_zone.base ? 0 : -EPROTO;
+    w = mem_zalloc(sizeof *w);
     if (!p->slot_zone.base || p->slot_zone.size < slot_size() || !p->routes.base) {
         mem_free_p(w);
         return -EPROTO;
@@ -639,8 +644,15 @@ worker_prepare(struct proc *p)
     w->proc = p;
     w->loop = p->loop;
     w->slot = p->slot_zone.base;
-    w->recovering = w->inherited =
-            slot_open(w->slot, p->instance, p->status->faulted, &w->slab);
+    r = slot_open(w->slot, p->instance, p->status->faulted, p->transfer_fd, &w->slab);
+    if (r < 0) {
+        log_critical(NULL, "cannot take connections over: %s", strerror(-r));
+        mem_free_p(w);
+        p->self = NULL;
+        return r;
+    }
+    close_fd(&p->transfer_fd); /* there are keys in it */
+    w->recovering = w->inherited = r == 1;
     killpoint(TAKE_OPENED);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
@@ -697,10 +709,41 @@ inbox_resume(struct worker *w)
     mailbox_resume(&w->proc->mailbox_reader);
 }
 
+/*
+ * As a process of its own, when nobody serves: puts the slot into a form that a program
+ * with another layout understands, and ends. What a predecessor had not committed is
+ * undone before.
+ */
+static int
+transfer_and_end(struct proc *p)
+{
+    struct slot *slot = p->slot_zone.base;
+    struct slab *slab = NULL;
+    int r;
+
+    if (!slot_is_ours(slot, p->instance)) {
+        /* It was being filled from the file that there was before: that one counts. */
+        proc_stopped(p, PROC_EXIT_NOTHING);
+        return 0;
+    }
+    slot_open(slot, p->instance, p->status->faulted, -1, &slab);
+    r = transfer_out(slot, p->transfer_fd);
+    slab_free_all(&slab);
+    if (r == 0)
+        log_notice(NULL, "connections are ready for a program with another layout");
+    else
+        log_critical(NULL, "cannot hand connections over: %s", strerror(-r));
+    proc_stopped(p, r == 0 ? 0 : 1);
+    return 0;
+}
+
 static int
 worker_start(struct proc *p)
 {
     struct worker *w = p->self;
+
+    if (p->transfers_out)
+        return transfer_and_end(p);
 
     p->status->counter[COUNTER_CONNECTIONS] = 0;
     p->status->counter[COUNTER_SESSIONS] = 0;
@@ -811,6 +854,8 @@ worker_stop(struct proc *p)
 {
     struct worker *w = p->self;
 
+    if (!w)
+        return; /* it only transfers, and ends by itself */
     w->stopping = true;
     listener_close_all(w);
     if (!w->recovering)

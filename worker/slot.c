@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/killpoint.h"
+#include "worker/transfer.h"
 
 static uint64_t
 slab_offset(void)
@@ -84,12 +85,20 @@ note_poison(struct slot *slot, bool faulted)
 }
 
 bool
-slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **ret_slab)
+slot_is_ours(const struct slot *slot, const char *instance)
+{
+    return slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
+           strcmp(slot->instance, instance) == 0;
+}
+
+int
+slot_open(struct slot *slot, const char *instance, bool faulted, int transfer_fd,
+        struct slab **ret_slab)
 {
     void *pages = (char *)slot + slab_offset();
+    int r = 0;
 
-    if (slot->magic == SLOT_MAGIC && slot->layout == SLOT_LAYOUT &&
-            strcmp(slot->instance, instance) == 0) {
+    if (slot_is_ours(slot, instance)) {
         tx_recover(&slot->tx);
         killpoint(TAKE_UNDONE);
         note_poison(slot, faulted);
@@ -100,7 +109,7 @@ slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **r
         }
         jobs_mark(*ret_slab, slot);
         slab_sweep(*ret_slab);
-        return true;
+        return 1;
     }
     slot->magic = 0;
     for (uint32_t i = 0; i < slot->conns_used && i < SLOT_CONNS_MAX; i++) {
@@ -124,7 +133,12 @@ slot_open(struct slot *slot, const char *instance, bool faulted, struct slab **r
     slot->started_ms = clock_ms();
     snprintf(slot->instance, sizeof slot->instance, "%s", instance);
     *ret_slab = slab_new(pages, SLOT_PAGES_MAX, slot->page_class, true);
+    if (transfer_fd >= 0)
+        r = transfer_in(slot, *ret_slab, transfer_fd);
+    if (r < 0)
+        return r;
+    killpoint(CONVERT_IN);
     slot->layout = SLOT_LAYOUT;
     slot->magic = SLOT_MAGIC;
-    return false;
+    return transfer_fd >= 0;
 }

@@ -17,22 +17,39 @@
  *
  * What can be recomputed is on the heap, in struct live (worker/worker.h).
  */
+/*
+ * Whoever changes a structure below, or one of those that transfer.def names, changes the
+ * number, and the table when there is another field: connections go over to a program of
+ * another layout by that table (worker/transfer.c). Tests build one with SLOT_LAYOUT_TEST,
+ * whose structures differ.
+ */
+#if defined(SLOT_LAYOUT_TEST)
+#define SLOT_PAD(name)    char pad_##name[40];
+#define SLOT_TWO(a, b)    b a
+#define SLOT_LAYOUT_PLUS  1000
+#else
+#define SLOT_PAD(name)
+#define SLOT_TWO(a, b)    a b
+#define SLOT_LAYOUT_PLUS  0
+#endif
+
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 11, /* changes with the structures below */
+    SLOT_LAYOUT = 11 + SLOT_LAYOUT_PLUS,
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
 
 /* Bytes in the slot: a link of a queue, or a buffer. */
 struct chunk {
-    struct chunk *next;
-    uint32_t size, len; /* room in data, bytes of it that count */
+    SLOT_TWO(struct chunk *next;, uint32_t size;) /* room in data, */
+    uint32_t len; /* bytes of it that count */
     char data[];
 };
 
 struct queue {
     struct chunk *head, *tail;
+    SLOT_PAD(queue)
     uint32_t off;   /* bytes of the head that are done with */
     uint32_t bytes; /* that wait in all chunks */
 };
@@ -70,8 +87,7 @@ enum conn_flag {
 
 /* A JID that got directed presence and has to hear of the end (RFC 6121, 4.6.3). */
 struct directed {
-    struct directed *next;
-    uint32_t n;
+    SLOT_TWO(struct directed *next;, uint32_t n;)
     char jid[];
 };
 
@@ -86,6 +102,7 @@ struct kept {
 
 /* Stream management (XEP-0198): a stanza that the client has not acknowledged yet. */
 struct sm_item {
+    SLOT_PAD(sm_item)
     struct sm_item *next;
     uint64_t at_us; /* wall clock */
     uint32_t n;
@@ -96,6 +113,7 @@ enum {
     SM_TOKEN = 24 /* characters */
 };
 struct sm {
+    SLOT_PAD(sm)
     uint32_t in;       /* stanzas of the client that were handled, modulo 2^32 */
     uint32_t out;      /* stanzas given to it, */
     uint32_t acked;    /* of them acknowledged, */
@@ -116,22 +134,21 @@ struct sm {
  * will go out: key, then bytes.
  */
 struct held {
-    struct held *next;
-    uint64_t since_us; /* wall clock */
+    SLOT_TWO(struct held *next;, uint64_t since_us;) /* wall clock */
     uint32_t n;        /* bytes of the stanza */
     uint16_t key_n;
     char text[];
 };
 struct held_list {
-    struct held *first, *last;
-    uint32_t n, bytes;
+    SLOT_TWO(struct held *first; struct held *last;, uint32_t n; uint32_t bytes;)
 };
 
 /* One client connection. */
 struct conn {
-    uint32_t generation; /* of the id; goes up with each use of the record */
-    uint8_t state;       /* enum stream_state */
-    uint8_t tls;         /* enum conn_tls */
+    SLOT_PAD(conn)
+    /* of the id; goes up with each use of the record: enum stream_state */
+    SLOT_TWO(uint32_t generation;, uint8_t state;)
+    uint8_t tls; /* enum conn_tls */
     uint8_t n_auth_failures;
     int8_t priority;
     uint32_t flags;              /* enum conn_flag */
@@ -145,10 +162,10 @@ struct conn {
     uint32_t in_done;    /* bytes of `in` that have become text */
     uint32_t text_done;  /* bytes of the text (plain or in) up to the last element's end
                           */
-    struct queue out;    /* bytes for the client; under TLS before encryption */
-    struct queue wire;   /* under TLS: records ready to be sent */
-    struct tls_state *tls_state;   /* the record layer, taken over from OpenSSL */
-    struct tls_bindings *bindings; /* channel bindings, until SASL has succeeded */
+    /* bytes for the client, under TLS before encryption; records ready to be sent */
+    SLOT_TWO(struct queue out;, struct queue wire;)
+    /* the record layer, taken over from OpenSSL; channel bindings, until SASL has succeeded */
+    SLOT_TWO(struct tls_state *tls_state;, struct tls_bindings *bindings;)
     char *jid;                     /* local@domain/resource, packed; lengths below */
     uint16_t local_n, domain_n, resource_n;
     uint16_t scopes_n;
@@ -165,6 +182,7 @@ struct conn {
     bool told_available;    /* what HOOK_PRESENCE was told last */
     int8_t told_priority;
     uint8_t n_early; /* requests before authentication */
+    SLOT_PAD(conn_middle)
     struct sm *sm;   /* NULL: stream management is not on */
     struct kept *kept[CONN_KEPT];
     struct held_list *held; /* NULL: nothing is */
@@ -195,8 +213,7 @@ enum slot_job_flag {
 };
 
 struct slot_job {
-    struct slot_job *next, *prev;
-    uint64_t number, conn;
+    SLOT_TWO(struct slot_job *next; struct slot_job *prev;, uint64_t number; uint64_t conn;)
     uint64_t until_us; /* wall clock: a successor may come after a restart */
     uint32_t module;   /* hash of its name */
     uint16_t step;     /* that comes next */
@@ -205,6 +222,7 @@ struct slot_job {
     uint16_t key_n, host_n, from_n, to_n;
     uint32_t stanza_n, data_n, request_n;
     uint32_t tries, route_serial;
+    SLOT_PAD(job)
     uint32_t n_told, answers; /* workers that have not answered; what the others said */
     char *data, *request;
     struct job_live *live; /* of the occupant's heap */
@@ -232,15 +250,15 @@ struct outbox_entry {
 };
 
 struct slot {
-    uint32_t magic, layout;
+    uint32_t magic, layout; /* these two are where they are in every layout */
+    SLOT_PAD(slot)
     char instance[33];         /* of the service's start that this content belongs to */
     uint64_t started_ms;       /* when that was, on the monotonic clock */
     uint32_t conns_used;       /* records from here on were never used */
     uint64_t transaction_conn; /* whose stanza is being handled */
     struct poison poison_conn; /* in whose transaction the last occupants died */
     struct tx tx;
-    struct mailbox_inbox inbox;
-    uint64_t inbox_packets;     /* received so far */
+    SLOT_TWO(struct mailbox_inbox inbox;, uint64_t inbox_packets;) /* received so far */
     struct poison poison_frame; /* packet and frame of it at which they died */
     struct outbox outbox;
     struct slot_job *job_first, *job_last; /* in the order in which they began */
@@ -256,12 +274,18 @@ struct slot {
 /* Bytes a slot segment needs at most (sparse). */
 uint64_t slot_size(void);
 
+/* Is it a predecessor's of this layout, in this start of the service? */
+bool slot_is_ours(const struct slot *slot, const char *instance);
+
 /*
- * Takes the segment at base over. false: it is new, or of another layout or start of
- * the service, and was emptied; true: its connections are those of a predecessor, and
- * what it had not committed has been undone. faulted: that was by a fault of its own.
+ * Takes the segment at base over. 0: it is new, or of another layout or start of the
+ * service, and was emptied; 1: its connections are those of a predecessor, and what it
+ * had not committed has been undone. faulted: that was by a fault of its own.
+ *
+ * transfer_fd (or -1): an empty one is filled from there, and is then a predecessor's;
+ * -errno when that fails.
  */
-bool slot_open(struct slot *slot, const char *instance, bool faulted,
+int slot_open(struct slot *slot, const char *instance, bool faulted, int transfer_fd,
         struct slab **ret_slab);
 
 #endif

@@ -5,15 +5,11 @@ DESIGN: "A planned restart or upgrade uses the same way: stanzactl restart worke
 import json
 import os
 import signal
-import sys
 import time
 
 import pytest
 
-from harness import sasl, wait
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
-import chaos  # noqa: E402
+from harness import load, sasl, wait
 
 ROLES = ["holder", "keeper", "worker", "router", "auth", "sql", "admin"]
 
@@ -41,11 +37,11 @@ def wait_log(server, text, n=1):
 def test_everybody_is_replaced_under_load(make_server, tls):
     """`restart all`, the master included: no connection, no message lost, none repeated"""
     server = make_server(workers=2, config={"loglevel": "info"})
-    chaos.prepare(server)
+    load.prepare(server)
     before = pids(server)
-    load = chaos.Load(server.port, tls, 8, server.hosts[0])
+    clients = load.Load(server, tls, 8)
     out = server.ctl("restart", "all")
-    result = load.result()
+    result = clients.result()
     after = pids(server)
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
     assert result["messages"] > 100
@@ -216,10 +212,12 @@ def test_a_stop_in_between(make_server):
     """Ends it, and the service in order"""
     server = make_server(workers=2)
     juliet = server.stream(worker=1).login(until="online")
-    os.kill(pids(server)["worker", 0], signal.SIGSTOP)  # so that it takes a while
+    slow = pids(server)["worker", 0]
+    os.kill(slow, signal.SIGSTOP)  # so that it takes a while
     command = server.spawn_ctl("restart", "worker")
     wait_log(server, "is replaced as planned")
     server.ctl("stop")
+    os.kill(slow, signal.SIGCONT)
     juliet.expect_error("system-shutdown")
     assert server.process.wait(3 * wait.PATIENCE) == 0
     server.process = None

@@ -3,20 +3,24 @@
 DESIGN: "A planned restart or upgrade uses the same way". The programs here are copies, with
 modules of their own beside them; some are broken by a module that is no good.
 """
+import itertools
 import json
 import os
+import random
 import re
+import shutil
+import signal
 import subprocess
-import sys
 import tempfile
+import threading
+import time
 
 import pytest
 
-from harness import program, wait
-from harness.server import BUILD
-
-sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "chaos"))
-import chaos  # noqa: E402
+from harness import load, program, wait
+from harness.roster import befriend, online
+from harness.server import BUILD, ROOT
+from test_sm import body, enable, next_stanza, resume
 
 # What is wrong with a worker of a program: code that runs when its modules are loaded.
 DIES_AT_ONCE = "raise(SIGKILL);"
@@ -60,12 +64,12 @@ def test_everybody_runs_the_new_program(make_server, make_program, tls):
     """Under load: no connection, no message lost, none repeated; the master has its pid"""
     old, new = make_program(), make_program()
     server = make_server(workers=2, program=old, config={"loglevel": "info"})
-    chaos.prepare(server)
+    load.prepare(server)
     before = pids(server)
     assert set(programs(server).values()) == {old}
-    load = chaos.Load(server.port, tls, 14, server.hosts[0])
+    clients = load.Load(server, tls, 14)
     out = server.ctl("upgrade", new)
-    result = load.result()
+    result = clients.result()
     assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
     assert result["messages"] > 100
     assert set(programs(server).values()) == {new}
@@ -249,3 +253,242 @@ def test_what_a_program_says_of_itself():
     """stanzad -V"""
     out = subprocess.run([f"{BUILD}/stanzad", "-V"], capture_output=True, text=True, check=True).stdout
     assert re.fullmatch(r"stanzad \S+\nlayout \d+\nframes \d+\n", out)
+
+
+# Slots of another layout
+
+
+@pytest.fixture(scope="session")
+def other_layout():
+    """The folder of a build whose structures in the slot differ (worker/slot.h)."""
+    build = os.path.join(BUILD, "layout")
+    san = "address,undefined" if "san-" in BUILD else ""
+    points = "1" if "killpoints" in BUILD else ""
+    subprocess.run(["make", "-s", "-C", ROOT, f"B={build}", f"SAN={san}", f"KILLPOINTS={points}", "CFLAGS=-DSLOT_LAYOUT_TEST",
+                    f"{build}/stanzad"], check=True, stdout=subprocess.DEVNULL)
+    return build
+
+
+@pytest.fixture
+def make_other(make_program, other_layout):
+    """A copy of that program."""
+    def make(worse=None):
+        path = make_program(worse)
+        os.unlink(path)
+        shutil.copy2(os.path.join(other_layout, "stanzad"), path)
+        return path
+    return make
+
+
+def children(server):
+    master = server.process.pid
+    with open(f"/proc/{master}/task/{master}/children") as f:
+        return [int(pid) for pid in f.read().split()]
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return f.read()
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+
+
+def layout(path):
+    return int(re.search(r"layout (\d+)", subprocess.run(
+        [path, "-V"], capture_output=True, text=True, check=True).stdout)[1])
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_another_layout_there_and_back_under_load(make_server, make_program, make_other, tls):
+    """Slots are converted, and nobody loses anything, gets anything twice or is disconnected"""
+    old, new = make_program(), make_other()
+    assert layout(old) != layout(new)
+    server = make_server(workers=2, program=old, config={"loglevel": "info"})
+    load.prepare(server)
+    clients = load.Load(server, tls, 24)
+    server.ctl("upgrade", new)
+    assert set(programs(server).values()) == {new}
+    server.ctl("upgrade", old)
+    assert set(programs(server).values()) == {old}
+    result = clients.result()
+    assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+    assert result["messages"] > 100
+    assert server.log().count("has taken its connections over in layout") == 4
+    assert not re.search(r"[1-9]\d* were lost", server.log())
+
+
+def test_everything_of_a_session_goes_over(make_server, make_program, make_other):
+    """
+    Input in pieces, TLS in the middle of a record, a session without a client, what is not
+    acknowledged, what waits for an inactive client, presence that others have seen
+    """
+    old, new = make_program(), make_other()
+    server = make_server(workers=2, program=old, config={"modules": {
+        "mod_ping": {}, "mod_roster": {}, "mod_client_state": {}, "mod_stream_mgmt": {}, "mod_carboncopy": {}}})
+    juliet = online(server.stream("juliet", worker=0).login())
+    romeo = online(server.stream("romeo", worker=1, resource="r").login())
+    befriend(juliet, romeo)
+    nurse = server.stream("nurse", worker=0, resource="n").login(until="online")
+    session = enable(nurse)
+    tybalt = server.stream("tybalt", mode="plain", worker=0, resource="t").login(until="online")
+    for program_path in new, old, new:
+        romeo.send("<inactive xmlns='urn:xmpp:csi:0'/>")
+        romeo.ping()
+        juliet.send("<presence><status>wherefore</status></presence>")  # is held for romeo
+        juliet.expect("<presence/>")
+        nurse.abort()
+        wait.until(lambda: server.counter("sessions") == 4, "the session to stay")
+        juliet.send(f"<message to='{nurse.full}' type='chat'><body>while away</body></message>")
+        juliet.ping()
+        whole = f"<message to='{tybalt.full}' id='cut'><body>in two records</body></message>"
+        juliet.send(whole[:31])
+        juliet.tls.write(whole[31:].encode())
+        record = juliet.tls.pending()
+        juliet.send_raw(record[:9])
+        tybalt.send(f"<message to='{juliet.full}' id='plain'><bo")
+        server.ctl("upgrade", program_path)
+        juliet.send_raw(record[9:])
+        tybalt.expect("<message id='cut'><body>in two records</body></message>")
+        tybalt.send("dy>half</body></message>")
+        juliet.expect("<message id='plain'><body>half</body></message>")
+        nurse, answer = resume(server, "nurse", session, 0, worker=1)
+        assert answer.tag.endswith("resumed"), answer.tag
+        assert body(next_stanza(nurse)) == "while away"
+        romeo.send("<active xmlns='urn:xmpp:csi:0'/>")
+        romeo.expect("<presence><status>wherefore</status></presence>")
+        for s in juliet, romeo, tybalt:
+            s.ping()
+        nurse.send("<a xmlns='urn:xmpp:sm:3' h='1'/>")
+        nurse.close()
+        nurse = server.stream("nurse", worker=0, resource="n").login(until="online")
+        session = enable(nurse)
+
+
+def test_requests_that_wait_go_over(make_server, make_program, make_other):
+    """Jobs: the database is away, the change is asked for by another program, and done once"""
+    old, new = make_program(), make_other()
+    server = make_server(workers=1, program=old, config={"modules": {
+        "mod_ping": {}, "mod_roster": {}, "mod_private": {}}})
+    juliet = server.stream("juliet").login(until="online")
+    juliet.ping()
+    sql = server.processes("sql")[0]["pid"]
+    command = server.spawn_ctl("upgrade", new)
+    server.wait_log("worker 0 serves again")
+    os.kill(sql, signal.SIGSTOP)  # while the first worker proves itself
+    juliet.send("<iq type='set' id='store'><query xmlns='jabber:iq:private'><x xmlns='a:b'>kept</x></query></iq>")
+    assert command.wait(4 * wait.PATIENCE) == 0
+    juliet.expect("<iq type='result' id='store'/>")
+    answer = juliet.request("<query xmlns='jabber:iq:private'><x xmlns='a:b'/></query>")
+    assert answer.find("{jabber:iq:private}query/{a:b}x").text == "kept"
+
+
+@pytest.mark.parametrize("kills", [1, 2, 3])
+def test_kill_9_during_a_conversion(make_server, make_program, make_other, kills):
+    """Of whoever is in the place of the worker: the slot, or the file, counts"""
+    old, new = make_program(), make_other()
+    server = make_server(workers=2, program=old)
+    juliet, romeo = server.pair(until="online")
+    known = {server.processes("worker")[0]["pid"]}
+    hits = []
+
+    def kill_them():
+        while len(hits) < kills:
+            for pid in children(server):
+                if pid in known or not title(pid).startswith("stanzad: worker 0"):
+                    continue
+                known.add(pid)
+                hits.append(pid)
+                try:
+                    os.kill(pid, signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+                break
+    killer = threading.Thread(target=kill_them)
+    killer.start()
+    status = server.ctl_status("upgrade", new)[0]
+    killer.join(wait.PATIENCE)
+    assert len(hits) == kills
+    server.wait_ready()
+    assert set(programs(server).values()) == {new if status == 0 else old}
+    for i in range(5):
+        juliet.send(f"<message to='{romeo.full}' id='m{i}'/>")
+        romeo.expect(f"<message id='m{i}'/>")
+        romeo.send(f"<message to='{juliet.full}' id='r{i}'/>")
+        juliet.expect(f"<message id='r{i}'/>")
+    server.ctl("upgrade", new if status else old)
+    juliet.ping(), romeo.ping()
+
+
+@pytest.mark.parametrize("worse", [DIES_AT_ONCE, DIES_SOON], ids=["at-once", "soon"])
+def test_another_layout_that_is_not_healthy(make_server, make_program, make_other, worse):
+    """The way back converts, too"""
+    old, new = make_program(), make_other(worse)
+    server = make_server(workers=2, program=old)
+    juliet, romeo = server.pair(until="online")
+    status, out, _ = server.ctl_status("upgrade", new)
+    assert status == 1 and "back to the program from before" in out, out
+    server.wait_ready()
+    assert set(programs(server).values()) == {old}
+    for i in range(5):
+        juliet.send(f"<message to='{romeo.full}' id='m{i}'/>")
+        romeo.expect(f"<message id='m{i}'/>")
+    server.kill_workers()
+    juliet.ping(), romeo.ping()
+    server.forget_reports()
+
+
+@pytest.mark.parametrize("point", ["convert:written@1", "convert:file@1", "convert:told@1"])
+def test_a_master_that_is_killed_during_a_conversion(make_server, make_program, make_other, point):
+    """The next one finds either the slot or the file"""
+    old, new = make_program(), make_other()
+    server = make_server(start=False, workers=2, program=old)
+    if not server.can_kill_at_points():
+        pytest.skip("built without killpoints")
+    server.start(env={"STANZAD_KILLPOINT": point})
+    juliet, romeo = server.pair(until="online")
+    command = server.spawn_ctl("upgrade", new)
+    server.wait_master()
+    server.start()
+    assert command.wait(4 * wait.PATIENCE) == 1
+    for i in range(5):
+        juliet.send(f"<message to='{romeo.full}' id='m{i}'/>")
+        romeo.expect(f"<message id='m{i}'/>")
+    server.ctl("upgrade", new)
+    assert set(programs(server).values()) == {new}
+    juliet.ping(), romeo.ping()
+
+
+@pytest.mark.parametrize("tls", ["none", "starttls"])
+def test_kill_9_of_everybody_in_the_way(make_server, make_program, make_other, tls):
+    """Upgrades there and back under load, while workers, old, new and converting, are killed"""
+    old, new = make_program(), make_other()
+    server = make_server(workers=2, program=old, config={"loglevel": "info"})
+    load.prepare(server)
+    seconds = 25
+    clients = load.Load(server, tls, seconds)
+    end = time.monotonic() + seconds - 6
+    rng, kills = random.Random(1), []
+
+    def kill_them():
+        while time.monotonic() < end:
+            time.sleep(rng.random())  # the rhythm of the attack, not a wait for something
+            victims = [pid for pid in children(server) if title(pid).startswith("stanzad: worker")]
+            if victims:
+                kills.append(rng.choice(victims))
+                try:
+                    os.kill(kills[-1], signal.SIGKILL)
+                except ProcessLookupError:
+                    pass
+    killer = threading.Thread(target=kill_them)
+    killer.start()
+    for program_path in itertools.cycle((new, old)):
+        server.ctl_status("upgrade", program_path)  # it may go back
+        if time.monotonic() > end:
+            break
+    killer.join()
+    result = clients.result()
+    assert (result["lost"], result["repeated"], result["stalled_pairs"]) == (0, 0, 0), result
+    assert result["messages"] > 100 and len(kills) > 5
+    assert server.log().count("has taken its connections over in layout") > 1
+    server.wait_ready()

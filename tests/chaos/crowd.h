@@ -61,6 +61,7 @@ struct person {
     bool wants_sm, wants_archive;
     bool is_online;   /* has a session and a connection */
     bool was_online;  /* since connect: its end is a loss */
+    bool is_deaf;     /* hears nothing any more, and moves soon */
     bool is_leaving;  /* has closed its stream */
     bool is_expected; /* its connection ends because it wishes so */
     int n_talks, n_contacts, contact[CONTACTS];

@@ -17,6 +17,7 @@ enum {
     ROSTER_US = 12 * 1000000,
     MOVE_US = 8 * 1000000,
     VISIT_US = 1500 * 1000,
+    DEAF_US = 100 * 1000, /* so that something is there to be sent again */
     RETRY_US = 50 * 1000
 };
 
@@ -186,7 +187,7 @@ person_come(struct person *p)
     struct client *c = &p->client;
 
     p->retry_us = 0;
-    p->was_online = p->is_leaving = p->is_expected = false;
+    p->was_online = p->is_leaving = p->is_expected = p->is_deaf = false;
     if (p->kind == VISITS) {
         snprintf(c->resource, sizeof c->resource, "v%u", ++p->n_visits);
         sm_forget(p);
@@ -272,6 +273,8 @@ person_turn(struct person *p, uint64_t now)
         person_come(p);
         return;
     }
+    if (p->is_deaf && p->is_online && now >= p->leave_us)
+        leave(p, now);
     if (!crowd.going || !(p->is_online || may_wait))
         return;
     for (int k = 0; k < p->n_talks; k++) {
@@ -297,8 +300,14 @@ person_turn(struct person *p, uint64_t now)
         p->roster_us = now + soon(ROSTER_US);
     }
     person_flush(p);
-    if (p->kind != STAYS && p->is_online && now >= p->leave_us)
+    if (p->kind == STAYS || !p->is_online || now < p->leave_us)
+        return;
+    if (p->kind == MOVES && !p->is_deaf) {
+        p->is_deaf = true;
+        p->leave_us = now + DEAF_US;
+    } else {
         leave(p, now);
+    }
 }
 
 /* --- Hearing --- */
@@ -396,6 +405,8 @@ person_on_text(struct client *c)
     struct person *p = container_of(c, struct person, client);
     size_t at = 0, n;
 
+    if (p->is_deaf)
+        buf_reset(&c->in, SIZE_MAX);
     while (at < c->in.n && c->state == CLIENT_ONLINE) {
         if (c->in.p[at] != '<') { /* white space that keeps the connection alive */
             at++;

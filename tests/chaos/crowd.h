@@ -1,7 +1,7 @@
 #ifndef CHAOS_CROWD_H
 #define CHAOS_CROWD_H
 
-#include "bench/client.h"
+#include "tests/chaos/client.h"
 
 /*
  * The crowd: clients of one server that keep books of what they say to each other and

@@ -1,7 +1,7 @@
 /*
  * client.c -- one XMPP client of a load generator
  */
-#include "bench/client.h"
+#include "tests/chaos/client.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,5 +1,5 @@
-#ifndef BENCH_CLIENT_H
-#define BENCH_CLIENT_H
+#ifndef CHAOS_CLIENT_H
+#define CHAOS_CLIENT_H
 
 #include <netinet/in.h>
 #include <openssl/ssl.h>
@@ -7,7 +7,7 @@
 #include "base/buf.h"
 
 /*
- * An XMPP client of the load generators: one connection, from connect() to a bound
+ * An XMPP client of the crowd: one connection, from connect() to a bound
  * resource, by STARTTLS, TLS or neither, and SCRAM-SHA-1. It understands just as much
  * XML as it needs: it looks for known strings. It is a client of servers that are ours
  * to measure, on loopback.

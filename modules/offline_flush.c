@@ -203,7 +203,7 @@ ask_to_delete(struct job *j, const int64_t *seq, size_t n)
     job_sql(j, STEP_FLUSH_DELETED, SQL_SPOOL_DEL, param, n + 1);
 }
 
-/* Nothing is stored. If something waits to be, we look again behind it. */
+/* Nothing is stored. If a message waits to be, we look again behind it. */
 static void
 end(struct job *j)
 {
@@ -215,7 +215,7 @@ end(struct job *j)
         .data = STR(AGAIN) };
 
     if (j->conn && !str_eq(j->data, STR(AGAIN)) &&
-            jobs_queued(j->w, account_bare(j->account)) > 1)
+            jobs_have_message(j->w, account_bare(j->account)))
         home_call(j->w, &again);
     else
         finish(j);

@@ -980,6 +980,23 @@ jobs_queued(const struct worker *w, struct str key)
     return q ? q->n : 0;
 }
 
+bool
+jobs_have_message(const struct worker *w, struct str key)
+{
+    const struct job_queue *q = map_get(&w->jobs->queues, key);
+
+    if (!q)
+        return false;
+    list_for(node, &q->jobs)
+    {
+        const struct job_live *l = list_entry(node, struct job_live, in_queue);
+
+        if (str_starts(slot_job_text(l->slot, TEXT_STANZA), STR("<message")))
+            return true;
+    }
+    return false;
+}
+
 struct str
 job_peek(const struct worker *w, struct str key)
 {

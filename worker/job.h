@@ -119,6 +119,8 @@ void job_keep(struct job *j, struct str data);
 
 /* How many have this key. */
 size_t jobs_queued(const struct worker *w, struct str key);
+/* Is one of them about a message? */
+bool jobs_have_message(const struct worker *w, struct str key);
 
 /*
  * What the first of them has kept; p == NULL: there is none, or it has kept nothing.

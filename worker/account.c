@@ -46,16 +46,24 @@ account_home(const struct worker *w, struct str bare)
     return proc_home_of(w->proc, bare);
 }
 
+/* Where the domain is in the bare JID. */
+static size_t
+domain_at(const struct account *a)
+{
+    return a->local_n ? (size_t)a->local_n + 1 : 0;
+}
+
 struct str
 account_bare(const struct account *a)
 {
-    return (struct str){ a->bare, a->bare_n };
+    return (struct str){ a->bare, domain_at(a) + a->domain_n };
 }
 
 struct jid
 account_jid(const struct account *a)
 {
-    return (struct jid){ .local = a->local, .domain = a->domain };
+    return (struct jid){ .local = { a->bare, a->local_n },
+        .domain = { a->bare + domain_at(a), a->domain_n } };
 }
 
 const struct conf_host *
@@ -81,11 +89,12 @@ account_shows(struct account *a, const struct jid *to)
 {
     struct contact contact;
     struct buf bare = { 0 };
+    struct jid own = account_jid(a);
     bool shows;
 
     if (!a->exists)
         return false;
-    if (str_eq(to->local, a->local) && str_eq(to->domain, a->domain))
+    if (jid_eq_bare(to, &own))
         return true;
     jid_write_bare(&bare, to);
     shows = contacts_find(&a->contacts, buf_str(&bare), &contact) &&
@@ -414,7 +423,7 @@ ask(struct worker *w, struct account *a, enum sql_op op, unsigned which,
         uint32_t module)
 {
     struct load *load = mem_zalloc(sizeof *load);
-    struct sql_value user = sql_text(a->local);
+    struct sql_value user = sql_text((struct str){ a->bare, a->local_n });
     struct sql_call call = { .op = op,
         .which = (enum sql_which)which,
         .host = a->host->name,
@@ -526,10 +535,9 @@ hold(struct worker *w, struct str bare, bool existence)
     a = mem_zalloc(sizeof *a);
     a->host = host;
     a->bare = str_heap_c(bare);
-    a->bare_n = (uint32_t)bare.n;
+    a->local_n = (uint16_t)jid.local.n;
+    a->domain_n = (uint16_t)jid.domain.n;
     a->refs = 1;
-    a->local = (struct str){ a->bare, jid.local.n };
-    a->domain = (struct str){ a->bare + bare.n - jid.domain.n, jid.domain.n };
     list_init(&a->waiting);
     list_init(&a->removed);
     list_init(&a->idle);
@@ -619,7 +627,7 @@ account_removed(struct worker *w, struct account *a)
 static void
 find_host(struct worker *w, struct account *a)
 {
-    a->host = conf_host_find(w->proc->conf, a->domain);
+    a->host = conf_host_find(w->proc->conf, account_jid(a).domain);
     if (!a->host)
         a->host = &w->proc->conf->hosts[0]; /* its sessions are ended (host-gone) */
 }

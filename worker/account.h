@@ -34,7 +34,8 @@ struct holders {
 struct account {
     const struct conf_host *host; /* of the configuration in force */
     char *bare;
-    uint32_t bare_n, refs;
+    uint16_t local_n, domain_n; /* of bare: local, "@", domain */
+    uint32_t refs;
     uint8_t state; /* enum account_state */
     bool exists, settling, held;
     uint16_t flags[ACCOUNT_PARTS_MAX]; /* enum route_flag, by who asks for them */
@@ -47,7 +48,6 @@ struct account {
     struct list removed; /* in worker.removed: not to be found any more */
     struct list idle;    /* in worker.idle: nobody holds it, */
     uint32_t idle_s;     /* since then */
-    struct str local, domain;
     struct holders holders;
 };
 

@@ -38,6 +38,7 @@ enum {
     RETRY_MOST_MS = 30 * 1000,
     TOLD_MOST_MS = 5000,
     ACCOUNT_PATIENCE_MS = 3000,         /* for failures that come at once */
+    JOBS_A_TURN = 128,
     ASK_BACKLOG = 1 << 20,       /* bytes for the sql process: more requests wait here */
     REQUEST_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
@@ -629,23 +630,21 @@ jobs_on_account(struct worker *w, struct job_live *l)
 void
 jobs_run_ready(struct worker *w)
 {
-    struct list now;
+    struct list *last;
 
     if (!list_empty(&w->jobs->to_ask)) /* it may have caught up */
         jobs_committed(w);
-    list_init(&now);
-    while (!list_empty(&w->jobs->ready)) {
+    last = w->jobs->ready.prev; /* what becomes ready from now on is the next turn's */
+    for (unsigned i = 0; i < JOBS_A_TURN && !list_empty(&w->jobs->ready); i++) {
         struct list *node = w->jobs->ready.next;
 
         list_del(node);
-        list_add(&now, node);
+        job_run(w, list_entry(node, struct job_live, waiting)->slot, NULL);
+        if (node == last)
+            break;
     }
-    while (!list_empty(&now)) {
-        struct job_live *l = list_entry(now.next, struct job_live, waiting);
-
-        list_del(&l->waiting);
-        job_run(w, l->slot, NULL);
-    }
+    if (!list_empty(&w->jobs->ready))
+        loop_again(w->loop); /* clients have their turn in between */
 }
 
 static void

@@ -63,7 +63,7 @@ void jobs_free(struct worker *w);
 /* A successor: every job that was under way goes on. */
 void jobs_resume(struct worker *w);
 
-/* At the end of a turn: runs what became ready; true when there may be more. */
+/* At the end of a turn: runs what became ready, some of it. */
 void jobs_run_ready(struct worker *w);
 
 /* The transaction was committed: requests to the database go out. */

@@ -6,13 +6,10 @@
  * worker/removal.c.
  */
 #include "worker/account.h"
-#include "worker/conn.h"
 #include "worker/deliver.h"
-#include "worker/ended.h"
 #include "worker/home.h"
 #include "worker/jobs.h"
 #include "worker/modules.h"
-#include "worker/out.h"
 #include "worker/presence.h"
 #include "worker/removal.h"
 #include "worker/session.h"

@@ -16,14 +16,12 @@
 
 #include <string.h>
 
-#include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/home.h"
 #include "worker/jobs.h"
 #include "worker/modules.h"
 #include "worker/presence.h"
 #include "worker/saved.h"
-#include "worker/session.h"
 
 enum {
     ENDED_FIRST_MS = 1,

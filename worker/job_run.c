@@ -7,8 +7,8 @@
 
 #include <assert.h>
 
-#include "base/clock.h"
 #include "base/killpoint.h"
+#include "base/clock.h"
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/modules.h"

@@ -10,8 +10,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/killpoint.h"
+#include "base/clock.h"
 #include "sql/client.h"
 #include "sql/op.h"
 #include "worker/conn.h"

@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "worker/conn.h"
 #include "worker/home.h"
 #include "worker/modules.h"
 

@@ -1,5 +1,5 @@
 /*
- * process.c -- the worker process: events and frames to where they belong
+ * process.c -- the worker process: its turns, its beginning and its end
  */
 #include "worker/process.h"
 
@@ -11,11 +11,8 @@
 #include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
-#include "worker/deliver.h"
-#include "worker/home.h"
 #include "worker/in.h"
 #include "worker/jobs.h"
-#include "worker/late.h"
 #include "worker/leave.h"
 #include "worker/listener.h"
 #include "worker/modules.h"
@@ -24,21 +21,18 @@
 #include "worker/quarantine.h"
 #include "worker/recover.h"
 #include "worker/saved.h"
-#include "worker/presence.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
 #include "worker/sm.h"
 #include "worker/tick.h"
 #include "worker/transfer.h"
 #include "worker/tls.h"
-#include "xmpp/ns.h"
 
 enum {
     STOP_MS = 1000,
     STOP_JOBS_MS = 3000,    /* for what is still to be stored */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
-    BACKLOG_HIGH = 12 << 20, /* bytes waiting for other processes: all clients wait */
-    PING_TIMEOUT_S = 32
+    BACKLOG_HIGH = 12 << 20 /* bytes waiting for other processes: all clients wait */
 };
 
 static struct worker *
@@ -68,256 +62,12 @@ on_conn_event(void *arg, uint64_t value, unsigned events)
     }
 }
 
-static void
-on_auth_result(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_auth_result *m = msg;
-    struct conn *c = conn_find(w, m->conn);
-
-    (void)from, (void)fd;
-    if (!c)
-        return;
-    worker_begin(w, c);
-    sasl_on_result(w, c, m);
-    killpoint(SASL_ANSWERED);
-    worker_commit(w);
-    in_resume(w, c);
-}
-
-static void
-on_auth_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    sasl_on_restarted(self(ctx));
-}
-
-static void
-on_route_bound(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_route_bound *m = msg;
-    struct conn *c = conn_find(w, m->conn);
-
-    (void)from, (void)fd;
-    if (!c)
-        return;
-    worker_begin(w, c);
-    c2s_on_bound(w, c, m);
-    killpoint(BIND_ANSWERED);
-    worker_commit(w);
-    in_resume(w, c);
-}
-
-static void
-on_route_present(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_route_present *m = msg;
-    struct conn *c = conn_find(w, m->conn);
-
-    (void)from, (void)fd;
-    if (!c)
-        return;
-    worker_begin(w, c);
-    session_on_present(w, c, m);
-    killpoint(PRESENCE_SHOWN);
-    worker_commit(w);
-}
-
-static void
-on_route_sync(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-
-    (void)fd;
-    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-        struct conn *c = &w->conns[i];
-
-        if (c->state == STREAM_OPEN || c->state == STREAM_BIND_WAIT ||
-                c->state == STREAM_DETACHED) {
-            session_resync(w, c);
-            killpoint(SYNC_ONE);
-        }
-    }
-    outbox_send(w, from, IPC_ROUTE_SYNCED, msg);
-    for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-        struct conn *c = &w->conns[i];
-
-        if (c->state != STREAM_BIND_WAIT)
-            continue;
-        worker_begin(w, c);
-        stream_enter(w, c, STREAM_BIND);
-        c2s_bind_again(w, c);
-        worker_commit(w);
-    }
-}
-
-static void
-on_session_end(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_session_end *m = msg;
-    struct conn *c = conn_find(w, m->conn);
-    char *text;
-
-    (void)from, (void)fd;
-    if (!c || m->condition >= STREAM_ERRORS)
-        return;
-    text = m->text.n ? str_dup_c(&w->scratch, m->text) : NULL;
-    worker_begin(w, c);
-    stream_fail(w, c, (enum stream_error)m->condition, text);
-    worker_commit(w);
-}
-
 /* Others give us what is to be stored here, or back what they have no use for. */
-static void
-note_work(struct worker *w)
+void
+process_note_work(struct worker *w)
 {
     if (w->stopping)
         w->stop_quiet_ms = loop_now_ms(w->loop) + STOP_QUIET_MS;
-}
-
-static void
-on_sessions_ended(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    self(ctx)->n_ended++;
-    note_work(self(ctx));
-}
-
-static void
-on_stop_busy(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    note_work(self(ctx));
-}
-
-static void
-on_sessions_back(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    saved_on_back(self(ctx));
-}
-
-static void
-on_deliver(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    note_work(self(ctx));
-    deliver_on_frame(self(ctx), msg);
-}
-
-static void
-on_fanout(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    note_work(self(ctx));
-    fanout_on_frame(self(ctx), msg);
-}
-
-static void
-on_sm_resume(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    sm_on_resume(self(ctx), msg);
-}
-
-static void
-on_sm_session(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    const struct ipc_sm_session *m = msg;
-
-    (void)from, (void)fd;
-    if (!m->found || m->token.n == SM_TOKEN)
-        sm_on_session(self(ctx), m);
-}
-
-static void
-on_sm_item(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    sm_on_item(self(ctx), msg);
-}
-
-static void
-on_sm_barrier(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    late_on_barrier(self(ctx), msg);
-}
-
-static void
-on_sm_pass(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    late_on_pass(self(ctx), msg);
-}
-
-static void
-on_sm_end(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    sm_on_end(self(ctx), msg);
-}
-
-static void
-on_home(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    note_work(self(ctx));
-    home_on_frame(self(ctx), msg);
-}
-
-static void
-on_notify(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)fd;
-    notify_on_frame(self(ctx), from, msg);
-}
-
-static void
-on_notified(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    jobs_on_notified(self(ctx), msg);
-}
-
-static void
-on_account_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)fd;
-    jobs_on_auth_reply(self(ctx), msg);
-}
-
-static void
-on_sql_reply(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)fd;
-    sql_client_on_reply(self(ctx)->sql, from, msg);
-}
-
-static void
-on_sql_restarted(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)msg, (void)fd;
-    sql_client_on_restarted(self(ctx)->sql, from);
-}
-
-static void
-on_sql_back(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    jobs_on_database(self(ctx));
-}
-
-static void
-on_kept(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    const struct ipc_conn *m = msg;
-
-    (void)from;
-    recover_conn(self(ctx), m->conn, take_fd(fd));
 }
 
 void
@@ -336,34 +86,19 @@ process_serve(struct worker *w)
 }
 
 static void
-on_kept_all(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_kept_all *m = msg;
-
-    (void)from, (void)fd;
-    /* An answer to a predecessor that died meanwhile is not ours: it had the first
-     * part. */
-    if (!w->recovering || m->question != w->keeper_question)
-        return;
-    w->kept_all = true; /* not within the frame's transaction: it may end thousands */
-    loop_again(w->loop);
-}
-
-static void
 to_other_workers(struct worker *w, enum ipc_type type)
 {
     for (unsigned i = 0; i < w->proc->n_workers; i++) {
         if (i != w->proc->slot)
-            outbox_send(w, ipc_addr_of(PROC_WORKER, i), type,
-                    &(struct ipc_nothing){ 0 });
+            outbox_send(
+                    w, ipc_addr_of(PROC_WORKER, i), type, &(struct ipc_nothing){ 0 });
     }
 }
 
 /*
- * The service stops. Sessions that can be resumed lose their connections, and are saved;
- * all others end. What of it cannot be saved is to be given back before others are told
- * that our sessions have ended.
+ * The service stops. Sessions that can be resumed lose their connections, and are
+ * saved; all others end. What of it cannot be saved is to be given back before others
+ * are told that our sessions have ended.
  */
 static void
 sessions_stop(struct worker *w)
@@ -407,125 +142,10 @@ recovered(struct worker *w)
 }
 
 static void
-on_keeper_empty(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-
-    (void)from, (void)msg, (void)fd;
-    recover_keeper(w);
-    if (w->recovering)
-        recover_ask(w); /* the one that died may have taken the question with it */
-}
-
-static void
-on_leave(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    (void)from, (void)msg, (void)fd;
-    leave_begin(self(ctx));
-}
-
-static void
-on_listener(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-
-    (void)from, (void)msg, (void)fd;
-    if (w->serving && !w->leaving)
-        listener_open(w, w->proc->n_listeners - 1);
-}
-
-static void
 worker_listener_close(struct proc *p, uint16_t index)
 {
     listener_close(self(p), index);
 }
-
-/* A command for a module: of the host that the second argument names, or the first. */
-static void
-module_call(struct worker *w, ipc_addr from, const struct ipc_call *m)
-{
-    struct ipc_list args = m->args;
-    struct str first = STR_NULL, second = STR_NULL;
-    const struct conf_host *host;
-    const struct module_call *call;
-    const struct module *module;
-
-    ipc_list_next(&args, &first);
-    ipc_list_next(&args, &second);
-    host = conf_host_find(w->proc->conf, first);
-    call = host ? module_call_find(w, host, m->name, &module) : NULL;
-    if (!call || call->account) {
-        host = conf_host_find(w->proc->conf, second);
-        if (!host)
-            host = &w->proc->conf->hosts[0];
-        call = module_call_find(w, host, m->name, &module);
-    }
-    if (call)
-        job_begin_call(w, module, call, host, from, m);
-    else
-        proc_reply(w->proc, from, IPC_PROC_REPLY, m->id, IPC_INVALID,
-                STR("no module of that host knows this command"));
-}
-
-static void
-on_proc_call(void *ctx, ipc_addr from, const void *msg, int *fd)
-{
-    struct worker *w = self(ctx);
-    const struct ipc_call *m = msg;
-    struct buf out = { 0 };
-    struct slab_stats slab;
-    struct xml_pool_stats pool;
-
-    (void)fd;
-    if (!str_eq_c(m->name, "memory")) {
-        module_call(w, from, m);
-        return;
-    }
-    slab_get_stats(w->slab, &slab);
-    xml_pool_stats(w->pool, &pool);
-    buf_addf(&out,
-            "connections %u\nconnection_bytes %zu\nslot_chunk_bytes %llu\nslot_pages "
-            "%u\n"
-            "parsers_idle %zu\nparsers_out %zu\n",
-            w->n_conns, sizeof(struct conn) + sizeof(struct live),
-            (unsigned long long)slab.bytes_used, slab.pages_used, pool.n_idle,
-            pool.n_out);
-    proc_reply(ctx, from, IPC_PROC_REPLY, m->id, IPC_OK, buf_str(&out));
-    buf_fini(&out);
-}
-
-static const ipc_handler_fn handlers[IPC_TYPES] = {
-    [IPC_AUTH_RESULT] = on_auth_result,
-    [IPC_AUTH_RESTARTED] = on_auth_restarted,
-    [IPC_ROUTE_BOUND] = on_route_bound,
-    [IPC_ROUTE_PRESENT] = on_route_present,
-    [IPC_ROUTE_SYNC] = on_route_sync,
-    [IPC_SESSION_END] = on_session_end,
-    [IPC_DELIVER] = on_deliver,
-    [IPC_FANOUT] = on_fanout,
-    [IPC_SM_RESUME] = on_sm_resume,
-    [IPC_SM_SESSION] = on_sm_session,
-    [IPC_SM_ITEM] = on_sm_item,
-    [IPC_SM_END] = on_sm_end,
-    [IPC_SM_BARRIER] = on_sm_barrier,
-    [IPC_SM_PASS] = on_sm_pass,
-    [IPC_SESSIONS_ENDED] = on_sessions_ended,
-    [IPC_STOP_BUSY] = on_stop_busy,
-    [IPC_SESSIONS_BACK] = on_sessions_back,
-    [IPC_HOME] = on_home,
-    [IPC_NOTIFY] = on_notify,
-    [IPC_ACCOUNT_REPLY] = on_account_reply,
-    [IPC_NOTIFIED] = on_notified,
-    [IPC_SQL_REPLY] = on_sql_reply,
-    [IPC_SQL_RESTARTED] = on_sql_restarted,
-    [IPC_LEAVE] = on_leave,
-    [IPC_SQL_BACK] = on_sql_back,
-    [IPC_KEPT] = on_kept,
-    [IPC_KEPT_ALL] = on_kept_all,
-    [IPC_KEEPER_EMPTY] = on_keeper_empty,
-    [IPC_LISTENER] = on_listener,
-    [IPC_PROC_CALL] = on_proc_call,
-};
 
 /* Mailboxes have room again: all connections may have something to read. */
 static void
@@ -808,7 +428,8 @@ is_needed(const struct worker *w, size_t left)
     uint64_t now = loop_now_ms(w->loop);
 
     return now < w->stop_until_ms &&
-           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers || now < w->stop_quiet_ms);
+           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers ||
+                   now < w->stop_quiet_ms);
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */
@@ -831,7 +452,7 @@ on_stop_timer(struct loop_timer *t)
     }
     left = jobs_under_way(w, STOP_JOBS_MS);
     if (left > 0) {
-        note_work(w);
+        process_note_work(w);
         to_other_workers(w, IPC_STOP_BUSY);
     }
     if ((w->n_conns > 0 && !is_late) || is_needed(w, left)) {
@@ -922,5 +543,5 @@ const struct proc_role_ops worker_ops = {
     .listener_close = worker_listener_close,
     .stop = worker_stop,
     .finish = worker_finish,
-    .handlers = handlers,
+    .handlers = worker_handlers,
 };

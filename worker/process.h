@@ -6,9 +6,16 @@
 /* The worker process: client connections, sessions, delivery. */
 extern const struct proc_role_ops worker_ops;
 
+/* What it does with the frames of others: worker/frames.c. */
+extern const ipc_handler_fn worker_handlers[IPC_TYPES];
+
 struct worker;
 
 /* Begins to accept clients; not twice, and not when the process stops. */
 void process_serve(struct worker *w);
+
+/* Others give us what is to be stored, or back what is of no use: a stop waits for it.
+ */
+void process_note_work(struct worker *w);
 
 #endif

@@ -6,13 +6,13 @@
 enum { STEPS_MAX = 8 }; /* doublings from the first delay to the longest */
 
 uint64_t
-backoff_delay_ms(struct backoff *b, uint64_t lived_ms)
+backoff_delay_ms(struct backoff *b, uint64_t lived_ms, bool faulted)
 {
     const uint64_t most = (BACKOFF_FREE + STEPS_MAX) * (uint64_t)BACKOFF_FORGIVE_MS;
     uint64_t delay, steps;
 
     b->debt_ms -= b->debt_ms < lived_ms ? b->debt_ms : lived_ms;
-    b->debt_ms += BACKOFF_FORGIVE_MS;
+    b->debt_ms += faulted ? BACKOFF_FORGIVE_MS : BACKOFF_KILLED_MS;
     if (b->debt_ms > most)
         b->debt_ms = most;
     if (b->debt_ms <= BACKOFF_FREE * (uint64_t)BACKOFF_FORGIVE_MS)

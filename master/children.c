@@ -313,9 +313,9 @@ child_boot(struct child *c)
 }
 
 static void
-start_later(struct child *c, uint64_t lived_ms)
+start_later(struct child *c, uint64_t lived_ms, bool faulted)
 {
-    uint64_t delay = backoff_delay_ms(&c->backoff, lived_ms);
+    uint64_t delay = backoff_delay_ms(&c->backoff, lived_ms, faulted);
 
     if (delay > 0)
         log_warning(NULL, "%s is started again in %.2f seconds", c->name,
@@ -347,7 +347,7 @@ child_start(struct child *c)
     if (r < 0) {
         log_critical(NULL, "cannot start %s: %s", c->name, strerror(-r));
         control_close(c);
-        start_later(c, 0);
+        start_later(c, 0, true);
         return;
     }
     if (!c->converting)
@@ -461,7 +461,7 @@ has_ended(struct child *c, const int *status)
         if (c->planned)
             child_start(c);
         else
-            start_later(c, clock_ms() - c->started_ms);
+            start_later(c, clock_ms() - c->started_ms, c->status->faulted);
     } else if (must_end_better(c, status)) {
         stop_by_successor(c);
     }

@@ -111,6 +111,7 @@ words_log_end(const struct child *c, const int *status)
                             : signo == 0 || (c->planned && signo == SIGKILL);
 
     c->status->faulted = faulted;
+    c->status->n_faults += faulted;
     if (c->state == CHILD_ASKED && as_usual) {
         log_notice(NULL, "%s (pid %d) had not been told everything; it has ended",
                 c->name, (int)c->pid);

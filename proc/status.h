@@ -42,7 +42,8 @@ struct status_page {
     int32_t pid; /* 0: nobody there */
     uint32_t starts;
     uint64_t started_ms; /* clock_ms of this start */
-    uint32_t faulted;    /* the occupant before died of a fault of its own */
+    uint32_t faulted;    /* the occupant before died of a fault of its own, */
+    uint32_t n_faults;   /* as so many before it did */
     /* Written by the occupant. */
     uint32_t ready;
     uint64_t counter[COUNTERS];

@@ -45,7 +45,8 @@ enum {
     BACK_MS = 10 * 1000,     /* for the router to know all sessions */
     OTHER_MS = 60 * 1000,    /* for another worker to take in what was saved */
     LOOK_MS = 5,
-    DEATHS_MOST = 5 /* a file is not read again when workers die in a row */
+    DEATHS_MOST = 5, /* a file is not read again when workers die of faults in a row, */
+    KILLS_MOST = 50  /* or are killed, by the system when memory is short */
 };
 
 struct file {
@@ -458,7 +459,8 @@ saved_begin(struct worker *w)
         wait_for(w, true, OTHER_MS);
         return true;
     }
-    if (!w->slot->saved_taken && p->starts > DEATHS_MOST) {
+    if (!w->slot->saved_taken &&
+            (p->status->n_faults > DEATHS_MOST || p->starts > KILLS_MOST)) {
         log_error(NULL, "worker processes die of the saved sessions; they stay where "
                         "they are");
         return false;

@@ -43,13 +43,27 @@ delays_grow_and_are_forgiven(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        uint64_t delay = backoff_delay_ms(&b, cases[i].lived_ms);
+        uint64_t delay = backoff_delay_ms(&b, cases[i].lived_ms, true);
 
         if (delay != cases[i].delay_ms)
             fail_msg("case %zu: lived %llu ms: delay %llu ms, not %llu", i,
                     (unsigned long long)cases[i].lived_ms, (unsigned long long)delay,
                     (unsigned long long)cases[i].delay_ms);
     }
+}
+
+/* Every tenth of a second: always at once; sooner: slower after fifty in a row. */
+static void
+kills_are_cheaper(void **state)
+{
+    struct backoff b = { 0 };
+
+    (void)state;
+    for (int i = 0; i < 1000; i++)
+        assert_int_equal(backoff_delay_ms(&b, BACKOFF_KILLED_MS, false), 0);
+    for (int i = 0; i < 49; i++)
+        assert_int_equal(backoff_delay_ms(&b, 0, false), 0);
+    assert_int_equal(backoff_delay_ms(&b, 0, false), BACKOFF_FIRST_MS);
 }
 
 static void
@@ -59,7 +73,7 @@ it_never_gives_up(void **state)
 
     (void)state;
     for (int i = 0; i < 100000; i++)
-        assert_in_range(backoff_delay_ms(&b, 0), 0, BACKOFF_MAX_MS);
+        assert_in_range(backoff_delay_ms(&b, 0, i % 2), 0, BACKOFF_MAX_MS);
 }
 
 int
@@ -67,6 +81,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(delays_grow_and_are_forgiven),
+        cmocka_unit_test(kills_are_cheaper),
         cmocka_unit_test(it_never_gives_up),
     };
 

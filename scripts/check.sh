@@ -22,7 +22,6 @@ mkdir -p $out
 
 export ASAN_OPTIONS=detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1:abort_on_error=0
 export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1
-export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.txt:print_suppressions=0
 
 part_wanted() {
     case " $parts " in *" $1 "*) return 0 ;; esac

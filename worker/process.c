@@ -532,6 +532,7 @@ worker_finish(struct proc *p)
     mem_free_p(w->dead);
     mem_free_p(w->paused);
     mem_free_p(w->ping);
+    mem_free_p(w->addresses);
     mem_free(&p->self);
 }
 

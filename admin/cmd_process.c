@@ -33,6 +33,7 @@ choice_make(struct request *rq, struct choice *ret)
     for (unsigned i = 0; i < PROC_ROLES; i++) {
         if (str_eq_c(name, proc_role_name((enum proc_role)i))) {
             ret->role = (enum proc_role)i;
+            buf_fini(&known);
             return true;
         }
         buf_addf(&known, " %s", proc_role_name((enum proc_role)i));

@@ -26,7 +26,7 @@
 #include "xmpp/traits.h"
 
 enum {
-    LATE_MAX = 20 * 1000,
+    LATE_MAX = 4000, /* less than max_fsm_queue and max_ack_queue: it goes out at once */
     LATE_BYTES_MAX = 4 << 20,
     STORED_US = 60 * 1000000, /* without anything older */
     MOVED_US = 5 * 1000000,

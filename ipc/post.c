@@ -358,6 +358,21 @@ frame_begin(struct packet *p)
     return at;
 }
 
+/*
+ * It has something to send now. Databases come first: whoever else hears of a change
+ * may ask for it at once, by another way.
+ */
+static void
+peer_mark(struct peer *peer)
+{
+    struct list *dirty = &peer->post->dirty;
+
+    if (ipc_addr_role(peer->addr) == PROC_SQL)
+        list_push(dirty, &peer->dirty);
+    else
+        list_add(dirty, &peer->dirty);
+}
+
 /* The payload is behind the header now; fd (or -1) becomes the packet's. */
 static void
 frame_end(struct peer *peer, struct packet *p, size_t at, enum ipc_type type, int fd,
@@ -388,7 +403,7 @@ frame_end(struct peer *peer, struct packet *p, size_t at, enum ipc_type type, in
     p->n_frames++;
     peer_changed(peer, p->bytes.n - at, 0);
     if (list_empty(&peer->dirty))
-        list_add(&post->dirty, &peer->dirty);
+        peer_mark(peer);
     /* A frame with a number may belong to a transaction that is not committed yet. */
     if (p->bytes.n >= MAILBOX_BATCH && !peer->full && number == 0)
         peer_flush(peer);

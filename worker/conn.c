@@ -294,10 +294,10 @@ worker_commit(struct worker *w)
         killpoint(COMMIT_FREED);
     }
     w->n_garbage = 0;
-    outbox_committed(w);
-    killpoint(COMMIT_SENT);
     jobs_committed(w);
     killpoint(COMMIT_ASKED);
+    outbox_committed(w);
+    killpoint(COMMIT_SENT);
 }
 
 void

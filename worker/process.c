@@ -175,6 +175,7 @@ on_turn_end(void *arg)
         recovered(w);
     jobs_run_ready(w);
     in_resume_all(w);
+    post_flush(w->proc->post); /* before clients, who may act on what they are told */
     out_flush_all(w);
     conn_reap(w);
     pressure_relieve(w);

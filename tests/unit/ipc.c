@@ -121,6 +121,25 @@ a_batch_arrives_in_order(void **state)
 }
 
 static void
+databases_are_told_first(void **state)
+{
+    ipc_addr sql = ipc_addr_of(PROC_SQL, 0), worker = ipc_addr_of(PROC_WORKER, 1);
+    struct ends e;
+
+    (void)state;
+    ends_open(&e, ipc_addr_of(PROC_ADMIN, 0), sql);
+    post_add_peer(e.post, worker, dup(e.fd[1])); /* both in the same mailbox */
+    send_call(&e, worker, STR("told"), STR("x"));
+    send_call(&e, sql, STR("stored"), STR("x"));
+    post_flush(e.post);
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), 1);
+    assert_string_equal(buf_c(&e.seen.name), "stored");
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), 1);
+    assert_string_equal(buf_c(&e.seen.name), "told");
+    ends_close(&e);
+}
+
+static void
 a_huge_payload_travels_as_memory(void **state)
 {
     ipc_addr to = ipc_addr_of(PROC_SQL, 0);
@@ -293,6 +312,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_batch_arrives_in_order),
+        cmocka_unit_test(databases_are_told_first),
         cmocka_unit_test(a_huge_payload_travels_as_memory),
         cmocka_unit_test(a_full_mailbox_keeps_the_rest_for_later),
         cmocka_unit_test(a_reader_wakes_no_sender_that_has_room),

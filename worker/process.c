@@ -8,6 +8,7 @@
 #include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
+#include "worker/account_load.h"
 #include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"

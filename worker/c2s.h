@@ -17,7 +17,7 @@ void c2s_begin(struct worker *w, struct conn *c); /* behind the PROXY header */
 void stream_enter(struct worker *w, struct conn *c, enum stream_state state);
 const char *stream_state_name(enum stream_state state);
 
-/* What in.c found. */
+/* What in_text.c found. */
 void c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header);
 void c2s_on_element(struct worker *w, struct conn *c, struct xml_el *el);
 void c2s_on_stream_end(struct worker *w, struct conn *c);

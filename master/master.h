@@ -262,11 +262,18 @@ void reload_child_ended(struct child *c);
 void call_on_master_call(void *ctx, ipc_addr from, const void *msg, int *fd);
 void call_reply(struct master *m, uint64_t id, enum ipc_status status, struct str text);
 
+/* prepare.c: everything that may fail: 0, or -errno with a sentence in error. */
+int master_prepare(struct master *m, struct buf *error);
+
+/* stop.c: the end of the service, and what a signal that asks for it does. */
+void master_stop(struct master *m, bool restart);
+void master_child_ended(struct child *c);
+void stop_on_signal(void *arg, int signo);
+
 /* master.c: for the others. */
+void master_enter(struct master *m, enum master_state state);
 void master_holder_holds(struct master *m);
 void master_child_ready(struct child *c);
-void master_child_ended(struct child *c);
-void master_stop(struct master *m, bool restart);
 void master_log_changed(struct master *m); /* hands the log's descriptor to everyone */
 struct child *master_child(struct master *m, enum proc_role role, unsigned slot);
 bool master_all_ready(const struct master *m);

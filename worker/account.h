@@ -61,15 +61,13 @@ void account_unref(struct worker *w, struct account **a);
 void account_join(struct worker *w, struct conn *c);
 void account_leave(struct worker *w, struct conn *c);
 
-/* The flags that its parts ask for. */
+/* The flags that its parts ask for; the router is told, session by session. */
 uint16_t account_route_flags(const struct account *a);
+void account_settle_flags(struct worker *w, struct account *a);
 
 /* It is ready: the module (by its hash) hears what has changed. What it answers. */
 uint32_t account_notify(struct worker *w, struct account *a, uint32_t module,
         unsigned what, struct str data);
-
-/* It is read from the database again; its sessions wait for that. */
-void account_read_again(struct worker *w, struct account *a);
 
 /*
  * It has been removed: it does not exist any more, and is not found; those who hold it
@@ -77,11 +75,13 @@ void account_read_again(struct worker *w, struct account *a);
  */
 void account_removed(struct worker *w, struct account *a);
 
+/* For worker/account_load.c: nobody holds it; what was read is not true any more. */
+void account_forget(struct worker *w, struct account *a);
+void account_free_parts(struct worker *w, struct account *a);
+
 /* Once a second: those that have been idle for long are forgotten. */
 void accounts_tick(struct worker *w);
 
-/* After a reload of the configuration: the hosts and modules are others. */
-void accounts_reload(struct worker *w);
 void accounts_free(struct worker *w);
 
 /* The worker in which changes of the account are made. */

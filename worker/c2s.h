@@ -17,7 +17,7 @@ void c2s_begin(struct worker *w, struct conn *c); /* behind the PROXY header */
 void stream_enter(struct worker *w, struct conn *c, enum stream_state state);
 const char *stream_state_name(enum stream_state state);
 
-/* What in.c found. */
+/* What in_text.c found. */
 void c2s_on_header(struct worker *w, struct conn *c, const struct xml_header *header);
 void c2s_on_element(struct worker *w, struct conn *c, struct xml_el *el);
 void c2s_on_stream_end(struct worker *w, struct conn *c);
@@ -28,7 +28,7 @@ void c2s_fail_xml(struct worker *w, struct conn *c, enum xml_error e);
 /* Handlers of stream.def. */
 void c2s_on_choice(struct worker *w, struct conn *c, struct xml_el *el);
 void c2s_on_sasl(struct worker *w, struct conn *c, struct xml_el *el);
-void c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el);
+void c2s_on_bind(struct worker *w, struct conn *c, struct xml_el *el); /* c2s_bind.c */
 
 /*
  * Ends the stream with an error: the header if none was sent, the error, the end tag;
@@ -55,11 +55,16 @@ void sasl_on_timeout(struct worker *w, struct conn *c);
 /* There is another auth process: it knows nothing of what was under way. */
 void sasl_on_restarted(struct worker *w);
 
-/* The router's answer to a request to bind; and the request once more. */
-void c2s_bind_again(struct worker *w, struct conn *c);
 /* The account of the client was loaded, or could not be. */
 void c2s_on_account(struct worker *w, struct conn *c);
+
+/*
+ * worker/c2s_bind.c: the account of one that binds is there, or cannot be; the router's
+ * answer to the request; and the request once more.
+ */
+void c2s_bind_on_account(struct worker *w, struct conn *c);
 void c2s_on_bound(
         struct worker *w, struct conn *c, const struct ipc_route_bound *bound);
+void c2s_bind_again(struct worker *w, struct conn *c);
 
 #endif

@@ -1,185 +1,28 @@
 /*
  * conn.c -- a client connection: its record in the slot, its heap part, its end
  *
- * A record is used again and again; its generation makes ids unique, so that a frame
- * for a connection that has gone is recognised. A closed connection stays readable
- * until the end of the turn, because callers further up may still look at it.
+ * A record is used again and again; its generation tells one use from another
+ * (conn_identity.c). A closed connection stays readable until the end of the turn,
+ * because callers further up may still look at it.
  */
 #include "worker/conn.h"
-#include "base/killpoint.h"
-#include "worker/outbox.h"
 
-#include <arpa/inet.h>
-#include <assert.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "worker/account.h"
 #include "worker/addresses.h"
 #include "worker/held.h"
 #include "worker/jobs.h"
+#include "worker/outbox.h"
 #include "worker/recover.h"
 #include "worker/saved.h"
 #include "worker/session.h"
 #include "worker/sm.h"
 #include "worker/tls.h"
-
-uint32_t
-conn_index(const struct worker *w, const struct conn *c)
-{
-    return (uint32_t)(c - w->conns);
-}
-
-struct live *
-live_of(const struct worker *w, const struct conn *c)
-{
-    uint32_t i = conn_index(w, c);
-
-    return &w->live[i / LIVE_BLOCK][i % LIVE_BLOCK];
-}
-
-uint64_t
-conn_id(const struct worker *w, const struct conn *c)
-{
-    return conn_id_of(w->proc->slot, conn_index(w, c), c->generation);
-}
-
-struct conn *
-conn_find(const struct worker *w, uint64_t id)
-{
-    uint32_t i = conn_id_index(id);
-    struct conn *c;
-
-    if (conn_id_slot(id) != w->proc->slot || i >= w->slot->conns_used)
-        return NULL;
-    c = &w->conns[i];
-    return c->state != STREAM_FREE && c->state != STREAM_CLOSED &&
-                           c->generation == conn_id_generation(id)
-                   ? c
-                   : NULL;
-}
-
-struct str
-conn_domain(const struct conn *c)
-{
-    size_t at = c->local_n ? c->local_n + 1u : 0;
-
-    return c->jid ? (struct str){ c->jid + at, c->domain_n } : STR_NULL;
-}
-
-struct str
-conn_bare(const struct conn *c)
-{
-    size_t at = c->local_n ? c->local_n + 1u : 0;
-
-    return c->jid ? (struct str){ c->jid, at + c->domain_n } : STR_NULL;
-}
-
-struct str
-conn_full(const struct conn *c)
-{
-    struct str s = conn_bare(c);
-
-    if (c->resource_n)
-        s.n += 1u + c->resource_n;
-    return s;
-}
-
-struct jid
-conn_jid(const struct conn *c)
-{
-    struct str bare = conn_bare(c);
-
-    return (struct jid){
-        .local = { c->jid, c->local_n },
-        .domain = conn_domain(c),
-        .resource = { c->resource_n ? bare.p + bare.n + 1 : NULL, c->resource_n },
-    };
-}
-
-void
-conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid)
-{
-    size_t n = jid->local.n + jid->domain.n + jid->resource.n + 3;
-    char *p = slot_alloc(w, n), *at = p;
-
-    if (jid->local.n) {
-        memcpy(at, jid->local.p, jid->local.n);
-        at += jid->local.n;
-        *at++ = '@';
-    }
-    memcpy(at, jid->domain.p, jid->domain.n);
-    at += jid->domain.n;
-    if (jid->resource.n) {
-        *at++ = '/';
-        memcpy(at, jid->resource.p, jid->resource.n);
-        at += jid->resource.n;
-    }
-    *at = '\0';
-    slot_free(w, c->jid);
-    SET(w, c->jid, p);
-    SET(w, c->local_n, (uint16_t)jid->local.n);
-    SET(w, c->domain_n, (uint16_t)jid->domain.n);
-    SET(w, c->resource_n, (uint16_t)jid->resource.n);
-}
-
-bool
-conn_is_encrypted(const struct conn *c)
-{
-    return c->tls != CONN_PLAIN;
-}
-
-void
-conn_sockaddr(const struct conn *c, struct sockaddr_storage *ret_addr)
-{
-    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)ret_addr;
-
-    memset(ret_addr, 0, sizeof *ret_addr);
-    in6->sin6_family = AF_INET6;
-    in6->sin6_port = htons(c->port);
-    memcpy(&in6->sin6_addr, c->addr, 16);
-    if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr)) {
-        struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(c->port) };
-
-        memcpy(&in.sin_addr, c->addr + 12, 4);
-        memset(ret_addr, 0, sizeof *ret_addr);
-        memcpy(ret_addr, &in, sizeof in);
-    }
-}
-
-static bool
-is_v4(const struct conn *c)
-{
-    struct in6_addr a;
-
-    memcpy(&a, c->addr, 16);
-    return IN6_IS_ADDR_V4MAPPED(&a);
-}
-
-const char *
-conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE])
-{
-    if (is_v4(c))
-        inet_ntop(AF_INET, c->addr + 12, ret_text, CONN_REMOTE_SIZE);
-    else
-        inet_ntop(AF_INET6, c->addr, ret_text, CONN_REMOTE_SIZE);
-    return ret_text;
-}
-
-const char *
-conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE])
-{
-    char address[CONN_REMOTE_SIZE];
-
-    conn_address(c, address);
-    snprintf(ret_text, CONN_REMOTE_SIZE, is_v4(c) ? "%.45s:%u" : "[%.45s]:%u", address,
-            c->port);
-    return ret_text;
-}
 
 uint16_t
 conn_route_flags(const struct worker *w, const struct conn *c)
@@ -191,22 +34,6 @@ conn_route_flags(const struct worker *w, const struct conn *c)
                       (a ? account_route_flags(a) : c->account_flags));
 }
 
-const struct log_ctx *
-conn_ctx(const struct worker *w, const struct conn *c)
-{
-    static struct log_ctx ctx;
-    static char remote[CONN_REMOTE_SIZE];
-
-    ctx = (struct log_ctx){ .conn = conn_id(w, c),
-        .jid = conn_full(c),
-        .remote = str_from(conn_remote(c, remote)) };
-    if (c->local_n == 0) {
-        ctx.host = ctx.jid;
-        ctx.jid = STR_NULL;
-    }
-    return &ctx;
-}
-
 const struct conf_listener *
 conn_listener(const struct worker *w, const struct conn *c)
 {
@@ -214,90 +41,6 @@ conn_listener(const struct worker *w, const struct conn *c)
 
     /* A reload may have taken the listener away: the first one's rules go on. */
     return &conf->listeners[c->listener < conf->n_listeners ? c->listener : 0];
-}
-
-void *
-slot_alloc(struct worker *w, size_t size)
-{
-    void *p = slab_alloc(w->slab, size);
-
-    if (!p) {
-        log_critical(NULL, "the slot segment is exhausted");
-        abort();
-    }
-    return p;
-}
-
-void
-slot_free(struct worker *w, void *p)
-{
-    if (!p)
-        return;
-    assert(w->tx->depth > 0);
-    if (w->n_garbage == w->garbage_size) {
-        w->garbage_size = w->garbage_size ? w->garbage_size * 2 : 64;
-        w->garbage = mem_realloc(w->garbage, w->garbage_size * sizeof *w->garbage);
-    }
-    w->garbage[w->n_garbage++] = p;
-}
-
-char *
-slot_dup(struct worker *w, struct str s)
-{
-    char *p = slot_alloc(w, s.n + 1);
-
-    if (s.n)
-        memcpy(p, s.p, s.n);
-    p[s.n] = '\0';
-    return p;
-}
-
-/* Whose stanza it is, for the last words: the bare address, as it lies there. */
-static void
-note_jid(struct status_page *page, const struct conn *c)
-{
-    size_t n = c->jid ? (size_t)c->local_n + (c->local_n > 0) + c->domain_n : 0;
-
-    if (n > sizeof page->transaction_jid - 1)
-        n = sizeof page->transaction_jid - 1;
-    if (n > 0)
-        memcpy(page->transaction_jid, c->jid, n);
-    page->transaction_jid[n] = '\0';
-}
-
-void
-worker_begin(struct worker *w, const struct conn *c)
-{
-    struct status_page *page = w->proc->status;
-
-    tx_begin(w->tx);
-    if (w->tx->depth > 1 || !c)
-        return;
-    w->slot->transaction_conn = page->transaction_conn = conn_id(w, c);
-    page->transaction = w->tx->number + 1;
-    note_jid(page, c);
-}
-
-void
-worker_commit(struct worker *w)
-{
-    if (!tx_commit(w->tx))
-        return;
-    if (w->slot->transaction_conn &&
-            w->slot->transaction_conn == w->slot->poison_conn.what)
-        w->slot->poison_conn.what = 0; /* it was not this stanza, then */
-    w->slot->transaction_conn = 0;
-    w->proc->status->transaction = 0;
-    killpoint(COMMIT_SAID);
-    for (size_t i = 0; i < w->n_garbage; i++) {
-        slab_free(w->slab, w->garbage[i]);
-        killpoint(COMMIT_FREED);
-    }
-    w->n_garbage = 0;
-    jobs_committed(w);
-    killpoint(COMMIT_ASKED);
-    outbox_committed(w);
-    killpoint(COMMIT_SENT);
 }
 
 void
@@ -329,32 +72,6 @@ conn_take_record(struct worker *w)
     return &w->conns[i];
 }
 
-static void
-conn_set_addr(struct worker *w, struct conn *c, const struct sockaddr *addr)
-{
-    static const uint8_t mapped[12] = { [10] = 0xff, [11] = 0xff };
-    struct sockaddr_in in;
-    struct sockaddr_in6 in6;
-
-    (void)w; /* not noted: the record is not in use before its state says so */
-    memset(c->addr, 0, sizeof c->addr);
-    c->port = 0;
-    if (addr->sa_family == AF_INET) {
-        memcpy(&in, addr, sizeof in);
-        memcpy(c->addr, mapped, 12);
-        memcpy(c->addr + 12, &in.sin_addr, 4);
-        c->port = ntohs(in.sin_port);
-    } else if (addr->sa_family == AF_INET6) {
-        memcpy(&in6, addr, sizeof in6);
-        memcpy(c->addr, &in6.sin6_addr, 16);
-        c->port = ntohs(in6.sin6_port);
-    } else {
-        memcpy(c->addr, mapped, 12); /* a Unix socket counts as 127.0.0.1 */
-        c->addr[12] = 127;
-        c->addr[15] = 1;
-    }
-}
-
 struct conn *
 conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *addr,
         enum stream_state state)
@@ -374,7 +91,7 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
     *c = (struct conn){ .generation = generation ? generation : 1,
         .listener = listener,
         .since_us = clock_wall_us() };
-    conn_set_addr(w, c, addr);
+    conn_set_addr(c, addr);
     SET(w, c->state, (uint8_t)state);
     worker_commit(w);
 

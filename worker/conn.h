@@ -34,6 +34,33 @@ void conn_record_free(struct worker *w, struct conn *c);
 /* Ends a connection whose socket is gone: its session, then its record. */
 void conn_forget(struct worker *w, struct conn *c);
 
+/* When the state of the connection ends by itself; 0 ms: never. */
+void conn_deadline(struct worker *w, struct conn *c, uint64_t ms);
+
+const struct conf_listener *conn_listener(const struct worker *w, const struct conn *c);
+
+/* What others see of its session in the route table: enum route_flag. */
+uint16_t conn_route_flags(const struct worker *w, const struct conn *c);
+
+/* --- worker/conn_identity.c --- */
+
+/* Sets the JID from its parts; local and resource may be empty. */
+void conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid);
+
+/* The client's address as text: "192.0.2.1:5222", "[2001:db8::1]:5222". */
+enum {
+    CONN_REMOTE_SIZE = 64
+};
+const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
+
+/* The same without the port. */
+const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
+
+/* From the kernel's. Not noted: the record is not in use before its state says so. */
+void conn_set_addr(struct conn *c, const struct sockaddr *addr);
+
+/* --- worker/transaction.c --- */
+
 /* Slot memory within a transaction: _free takes effect with the commit. */
 void *slot_alloc(struct worker *w, size_t size);
 void slot_free(struct worker *w, void *p);
@@ -42,25 +69,5 @@ char *slot_dup(struct worker *w, struct str s); /* terminated */
 /* A transaction about one connection (for the last words; NULL: about none). */
 void worker_begin(struct worker *w, const struct conn *c);
 void worker_commit(struct worker *w);
-
-/* Sets the JID from its parts; local and resource may be empty. */
-void conn_set_jid(struct worker *w, struct conn *c, const struct jid *jid);
-
-/* When the state of the connection ends by itself; 0 ms: never. */
-void conn_deadline(struct worker *w, struct conn *c, uint64_t ms);
-
-/* The client's address as text: "192.0.2.1:5222", "[2001:db8::1]:5222". */
-enum {
-    CONN_REMOTE_SIZE = 64
-};
-const char *conn_remote(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
-
-/* What others see of its session in the route table: enum route_flag. */
-uint16_t conn_route_flags(const struct worker *w, const struct conn *c);
-
-/* The same without the port. */
-const char *conn_address(const struct conn *c, char ret_text[CONN_REMOTE_SIZE]);
-
-const struct conf_listener *conn_listener(const struct worker *w, const struct conn *c);
 
 #endif

@@ -6,6 +6,7 @@
  * worker/removal.c.
  */
 #include "worker/account.h"
+#include "worker/account_load.h"
 #include "worker/deliver.h"
 #include "worker/home.h"
 #include "worker/jobs.h"

@@ -11,22 +11,15 @@
  */
 #include "worker/deliver.h"
 
-#include <errno.h>
-
-#include "worker/conn.h"
+#include "worker/gate.h"
 #include "worker/late.h"
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
-#include "worker/sm.h"
 #include "worker/presence.h"
-#include "worker/session.h"
-#include "xml/writer.h"
-#include "xmpp/ns.h"
-#include "xmpp/traits.h"
+#include "worker/sm.h"
 
 enum {
-    HOPS_MAX = 3,
     HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
 };
 
@@ -39,9 +32,8 @@ session_is_on(const struct conn *c)
            !(c->flags & CONN_SESSION_ENDED);
 }
 
-/* Is the session still there, as far as this worker can know? */
-static bool
-is_stale(struct worker *w, uint64_t conn)
+bool
+deliver_is_stale(struct worker *w, uint64_t conn)
 {
     struct conn *c;
 
@@ -49,26 +41,6 @@ is_stale(struct worker *w, uint64_t conn)
         return false;
     c = conn_find(w, conn);
     return !c || (c->state != STREAM_MOVED && !session_is_on(c));
-}
-
-/* A client that nobody looks at may have to wait (XEP-0352). */
-static bool
-is_held_back(struct worker *w, struct conn *c, const struct stanza *s)
-{
-    struct stanza copy = *s;
-    struct event e = { .w = w, .c = c, .s = &copy };
-
-    if (!(c->route_flags & ROUTE_CSI_INACTIVE))
-        return false;
-    e.host = conf_host_find(w->proc->conf, conn_domain(c));
-    if (!e.host || !hook_exists(w, e.host, HOOK_TO_INACTIVE)) {
-        session_release(
-                w, c, NULL, NULL); /* who has held it was taken away by a reload */
-        return false;
-    }
-    e.account = session_account(w, c);
-    copy.el = NULL;
-    return hook_run(w, HOOK_TO_INACTIVE, &e) == HOOK_DONE;
 }
 
 /*
@@ -85,39 +57,6 @@ follow(struct worker *w, uint64_t conn)
     return conn;
 }
 
-/*
- * Whoever has found the session did not know yet that a list has come, or the session
- * has one of its own.
- */
-static bool
-is_filtered(struct worker *w, struct conn *c, const struct stanza *s)
-{
-    struct stanza copy = *s;
-    struct event e = { .w = w,
-        .c = c,
-        .s = &copy,
-        .host = conf_host_find(w->proc->conf, conn_domain(c)),
-        .account = session_account(w, c),
-        .error = STANZA_ERRORS };
-
-    if (!(s->flags & STANZA_FILTERED) &&
-            (c->account_flags | c->route_flags) & ROUTE_FILTER) {
-        core_to_session(w, s, c, true);
-        return true;
-    }
-    if (!(c->route_flags & ROUTE_OWN_LIST) || s->flags & STANZA_OURS)
-        return false;
-    if (!e.account) { /* after a death */
-        core_to_session(w, s, c, false);
-        return true;
-    }
-    if (!e.host || hook_run(w, HOOK_FILTER_SESSION, &e) != HOOK_DONE)
-        return false;
-    if (e.error != STANZA_ERRORS && s->hops < DELIVER_FIRST)
-        core_refuse(w, s, e.error);
-    return true;
-}
-
 static void
 to_client(struct worker *w, struct conn *c, const struct stanza *s)
 {
@@ -126,12 +65,15 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
         return;
     }
     if ((c->account_flags | c->route_flags) & (ROUTE_FILTER | ROUTE_OWN_LIST) &&
-            is_filtered(w, c, s))
+            gate_filters(w, c, s))
         return;
     if (s->kind == STANZA_MESSAGE)
         live_of(w, c)->flags |= LIVE_MESSAGES;
-    if (!late_keep(w, c, s) && !is_held_back(w, c, s))
-        out_add_stanza(w, c, s->bytes);
+    if (late_keep(w, c, s))
+        return;
+    if (c->route_flags & ROUTE_CSI_INACTIVE && gate_holds_back(w, c, s))
+        return;
+    out_add_stanza(w, c, s->bytes);
 }
 
 bool
@@ -170,70 +112,6 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
     buf_fini(&to);
     buf_fini(&from);
     return true;
-}
-
-/* --- Errors --- */
-
-static bool
-is_error(const struct stanza *s)
-{
-    switch (s->kind) {
-    case STANZA_MESSAGE:
-        return s->type == MESSAGE_ERROR;
-    case STANZA_PRESENCE:
-        return s->type == PRESENCE_ERROR;
-    case STANZA_IQ:
-        return s->type == IQ_ERROR;
-    case STANZA_OTHER:
-        return true;
-    }
-    return true;
-}
-
-static void
-tell_bounced(struct worker *w, const struct stanza *s, enum stanza_error error)
-{
-    struct stanza copy = *s;
-    struct event e = { .w = w, .s = &copy, .error = error };
-
-    e.host = conf_host_find(w->proc->conf, s->from.domain);
-    if (e.host)
-        hook_run(w, HOOK_BOUNCED, &e);
-}
-
-void
-deliver_error(
-        struct worker *w, const struct stanza *s, enum stanza_error e, const char *text)
-{
-    const struct xml_el *el = s->el;
-    struct xml_el *reply;
-    struct stanza bounce = { .kind = s->kind, .from = s->to, .to = s->from };
-    struct buf bytes = { 0 };
-
-    if (is_error(s) || (s->kind == STANZA_IQ && s->type == IQ_RESULT))
-        return;
-    if (!el)
-        el = stanza_parse(w, &w->scratch, s->bytes);
-    reply = el ? stanza_reply_error(&w->scratch, el, e, ERROR_TYPE_DEFAULT, text)
-               : NULL;
-    if (!reply)
-        return;
-    proc_count(w->proc, COUNTER_STANZAS_BOUNCED, 1);
-    tell_bounced(w, s, e);
-    xml_write(&bytes, reply, STR(NS_CLIENT));
-    bounce.type = s->kind == STANZA_MESSAGE    ? MESSAGE_ERROR
-                  : s->kind == STANZA_PRESENCE ? PRESENCE_ERROR
-                                               : IQ_ERROR;
-    bounce.bytes = buf_str(&bytes);
-    bounce.el = reply;
-    bounce.flags = STANZA_FILTERED | STANZA_OURS;
-    if (s->kind == STANZA_MESSAGE)
-        bounce.traits = s->traits | TRAIT(ERROR); /* it is judged by what it answers */
-    if (s->kind != STANZA_MESSAGE && s->conn && deliver_to_conn(w, s->conn, &bounce))
-        ;
-    else if (conf_host_find(w->proc->conf, bounce.to.domain) && bounce.to.local.n)
-        deliver(w, &bounce);
-    buf_fini(&bytes);
 }
 
 /* --- To several resources --- */
@@ -276,13 +154,14 @@ to_entries(struct delivery *d, int least_priority, bool highest_only)
             const struct route_entry *e = &snap->entry[i];
 
             if (e->available && e->priority > highest && may_have(d->s, e) &&
-                    !is_stale(d->w, e->conn))
+                    !deliver_is_stale(d->w, e->conn))
                 highest = e->priority;
         }
     }
     for (size_t i = 0; i < snap->n; i++)
         fit += snap->entry[i].available && snap->entry[i].priority >= highest &&
-               may_have(d->s, &snap->entry[i]) && !is_stale(d->w, snap->entry[i].conn);
+               may_have(d->s, &snap->entry[i]) &&
+               !deliver_is_stale(d->w, snap->entry[i].conn);
     if (fit > 1)
         copy.hops = d->s->kind == STANZA_MESSAGE ? DELIVER_FIRST : DELIVER_ONCE;
     for (size_t i = 0; i < snap->n; i++) {
@@ -605,55 +484,4 @@ void
 deliver_at_home(struct worker *w, struct stanza *s, struct job *job)
 {
     delivery_run(w, s, job);
-}
-
-/* Is another resource there that got its copy of the message, as far as we know? */
-static bool
-others_have_it(struct worker *w, const struct stanza *s, uint64_t gone)
-{
-    deliver_lookup(w, jid_bare_text(&w->scratch, &s->to), 0);
-    for (size_t i = 0; i < w->snapshot->n; i++) {
-        const struct route_entry *e = &w->snapshot->entry[i];
-
-        if (e->conn != gone && e->available && e->priority >= 0 &&
-                !is_stale(w, e->conn))
-            return true;
-    }
-    return false;
-}
-
-void
-deliver_again(struct worker *w, struct stanza *s, uint64_t gone)
-{
-    if (s->hops == DELIVER_ONCE ||
-            (s->hops == DELIVER_FIRST && others_have_it(w, s, gone)))
-        return;
-    if (s->hops == DELIVER_FIRST)
-        s->hops = 0;
-    if (s->hops++ < HOPS_MAX)
-        deliver(w, s);
-    else if (s->kind != STANZA_PRESENCE)
-        deliver_error(w, s, STANZA_ERROR_RECIPIENT_UNAVAILABLE, NULL);
-}
-
-void
-deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
-{
-    struct stanza s = { .type = m->type,
-        .hops = m->hops,
-        .flags = m->flags,
-        .traits = m->traits,
-        .conn = m->sender,
-        .bytes = m->stanza };
-
-    if (m->kind >= STANZA_OTHER || jid_parse(&w->scratch, m->to, &s.to) < 0 ||
-            (m->from.n && jid_parse(&w->scratch, m->from, &s.from) < 0))
-        return;
-    s.kind = (enum stanza_kind)m->kind;
-    worker_begin(w, conn_find(w, m->conn));
-    if (conn_id_slot(m->conn) != w->proc->slot || !deliver_to_conn(w, m->conn, &s)) {
-        proc_count(w->proc, COUNTER_STALE_ROUTES, 1);
-        deliver_again(w, &s, m->conn);
-    }
-    worker_commit(w);
 }

@@ -19,8 +19,8 @@ void deliver(struct worker *w, struct stanza *s);
 void deliver_at_home(struct worker *w, struct stanza *s, struct job *job);
 
 /*
- * Answers a stanza with an error, to its sender wherever it is; text may be NULL.
- * Within a transaction.
+ * worker/bounce.c: answers a stanza with an error, to its sender wherever it is; text
+ * may be NULL. Within a transaction.
  */
 void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e,
         const char *text);
@@ -28,7 +28,11 @@ void deliver_error(struct worker *w, const struct stanza *s, enum stanza_error e
 /* To one session, known by its id: true unless it has gone from this worker. */
 bool deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s);
 
-/* The session meant has gone meanwhile: to another one, by the rules. */
+/* Has the session gone, as far as this worker can know? */
+bool deliver_is_stale(struct worker *w, uint64_t conn);
+
+/* worker/deliver_again.c: the session meant has gone meanwhile: to another one, by the
+ * rules. */
 void deliver_again(struct worker *w, struct stanza *s, uint64_t gone);
 
 /* A frame of another worker. */

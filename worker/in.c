@@ -1,10 +1,9 @@
 /*
- * in.c -- bytes from the client, to the parser
+ * in.c -- bytes from the client, and when they are read
  *
  * recv() writes straight into the slot, and rx_total counts it in a transaction right
  * after; a successor compares with the kernel's count and so knows whether the call had
- * happened. Text stays in the slot until the element it belongs to has been handled:
- * each element is one transaction, whose last word moves text_done behind it.
+ * happened. Records become text, and text is in_text.c's.
  *
  * A connection that has nothing to read holds no buffer: while it is read it borrows
  * the worker's, and only the rest of an incomplete element is copied to a chunk of its
@@ -20,6 +19,7 @@
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/in_text.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/presence.h"
@@ -31,30 +31,11 @@
 enum {
     READ_SIZE = 16 * 1024,
     READ_LEAST = 2048,
-    TURN_BYTES = 128 * 1024,
-    PEER_LOOK_MS = 10
+    TURN_BYTES = 128 * 1024
 };
 
-static bool on_open(void *arg, const struct xml_header *header);
-static bool on_stanza(void *arg, struct xml_el *el, size_t end);
-static bool on_close(void *arg, size_t end);
-
-static const struct xml_handlers handlers = { on_open, on_stanza, on_close };
-
-/* Which connection a parser belongs to, told to its handlers. */
-static struct {
-    struct worker *w;
-    struct conn *c;
-} feeding;
-
-static struct chunk **
-text_of(struct conn *c)
-{
-    return c->tls == CONN_PLAIN ? &c->in : &c->plain;
-}
-
-static bool
-may_read(struct worker *w, const struct conn *c)
+bool
+in_may_read(struct worker *w, const struct conn *c)
 {
     switch ((enum stream_state)c->state) {
     case STREAM_PROXY:
@@ -120,9 +101,8 @@ chunk_with_room(struct worker *w, struct chunk **at, struct chunk **lent, size_t
     return bigger;
 }
 
-/* Forgets the first `done` bytes; what is left goes into a chunk that fits. */
-static void
-chunk_trim(struct worker *w, struct chunk **at, struct chunk *lent, uint32_t done)
+void
+in_chunk_trim(struct worker *w, struct chunk **at, struct chunk *lent, uint32_t done)
 {
     struct chunk *k = *at, *rest = NULL;
     uint32_t left = k->len - done;
@@ -141,182 +121,6 @@ chunk_trim(struct worker *w, struct chunk **at, struct chunk *lent, uint32_t don
         slot_free(w, k);
 }
 
-static struct xml_limits
-limits_of(const struct worker *w, const struct conn *c)
-{
-    const struct conf_listener *ln = conn_listener(w, c);
-    bool authed = c->flags & CONN_AUTHED;
-    uint64_t size = authed ? ln->max_stanza_size : ln->pre_auth_max_stanza_size;
-    uint64_t n = authed ? ln->max_stanza_elements : ln->pre_auth_max_stanza_elements;
-
-    return (struct xml_limits){
-        .stanza_size_max = size < CONF_STANZA_SIZE_MAX ? size : CONF_STANZA_SIZE_MAX,
-        .elements_max = n < UINT32_MAX ? (uint32_t)n : 0,
-    };
-}
-
-static struct xml_parser *
-parser_for(struct worker *w, struct conn *c)
-{
-    struct xml_limits limits = limits_of(w, c);
-
-    if (c->state == STREAM_HEADER)
-        return xml_parser_open(w->pool, &limits, &handlers, NULL);
-    return xml_parser_get(
-            w->pool, &limits, (struct str){ c->scopes, c->scopes_n }, &handlers, NULL);
-}
-
-/* After an element: may the next one come, by the same parser? */
-static bool
-goes_on(struct worker *w, struct conn *c)
-{
-    struct live *l = live_of(w, c);
-
-    return may_read(w, c) && c->state != STREAM_CLOSING && c->state != STREAM_TLS &&
-           !(l->flags & LIVE_REPLACE_PARSER);
-}
-
-static bool
-on_open(void *arg, const struct xml_header *header)
-{
-    struct worker *w = feeding.w;
-    struct conn *c = feeding.c;
-
-    (void)arg;
-    worker_begin(w, c);
-    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)header->end);
-    c2s_on_header(w, c, header);
-    worker_commit(w);
-    return goes_on(w, c);
-}
-
-/* What this client causes is for a process that is behind: it is not read until then. */
-static void
-wait_for_peer(struct worker *w, struct conn *c)
-{
-    struct live *l = live_of(w, c);
-
-    if (c->state != STREAM_OPEN || l->flags & (LIVE_DEAD | LIVE_PAUSED))
-        return;
-    proc_count(w->proc, COUNTER_HELD_UP, 1);
-    l->waits_for_peer = true;
-    l->slow_peer = w->slow_peer;
-    shaper_pause(w, c, PEER_LOOK_MS);
-}
-
-static bool
-on_stanza(void *arg, struct xml_el *el, size_t end)
-{
-    struct worker *w = feeding.w;
-    struct conn *c = feeding.c;
-
-    (void)arg;
-    w->to_slow = false;
-    worker_begin(w, c);
-    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
-    c2s_on_element(w, c, el);
-    killpoint(IN_ELEMENT);
-    worker_commit(w);
-    killpoint(IN_HANDLED);
-    if (w->to_slow)
-        wait_for_peer(w, c);
-    return goes_on(w, c);
-}
-
-static bool
-on_close(void *arg, size_t end)
-{
-    struct worker *w = feeding.w;
-    struct conn *c = feeding.c;
-
-    (void)arg;
-    worker_begin(w, c);
-    SET(w, c->text_done, live_of(w, c)->base + (uint32_t)end);
-    c2s_on_stream_end(w, c);
-    worker_commit(w);
-    return false;
-}
-
-/* Gives the parser what it has not seen; false: the connection is not to go on. */
-static bool
-text_feed(struct worker *w, struct conn *c)
-{
-    struct live *l = live_of(w, c);
-    struct chunk **text = text_of(c);
-    enum xml_error e = XML_OK;
-
-    while (*text && l->fed < (*text)->len && may_read(w, c) && c->state != STREAM_TLS &&
-            c->state != STREAM_CLOSING) {
-        uint32_t n = (*text)->len - l->fed;
-
-        if (!l->parser)
-            l->parser = parser_for(w, c);
-        l->base = l->fed;
-        feeding.w = w;
-        feeding.c = c;
-        e = xml_parser_feed(l->parser, (*text)->data + l->fed, n);
-        l->fed += n;
-        if (l->flags & LIVE_DEAD)
-            return false;
-        if (e != XML_OK)
-            break;
-        if (xml_parser_idle(l->parser)) {
-            worker_begin(w, NULL);
-            SET(w, c->text_done, l->fed);
-            worker_commit(w);
-            xml_parser_put(&l->parser);
-        }
-    }
-    if (e == XML_STOPPED) {
-        /* The rest goes to another parser: now, after a restart, or after an answer. */
-        xml_parser_put(&l->parser);
-        l->flags &= ~(unsigned)LIVE_REPLACE_PARSER;
-        l->fed = c->text_done;
-    } else if (e != XML_OK) {
-        log_debug(conn_ctx(w, c), "bad XML: %s", xml_error_text(e));
-        worker_begin(w, c);
-        c2s_fail_xml(w, c, e);
-        worker_commit(w);
-    }
-    return true;
-}
-
-/* Drops what has been handled; a closing stream drops everything. */
-static void
-text_trim(struct worker *w, struct conn *c)
-{
-    struct live *l = live_of(w, c);
-    struct chunk **text = text_of(c);
-    uint32_t done = c->text_done;
-
-    if (!*text)
-        return;
-    if (c->state == STREAM_CLOSING)
-        done = l->fed = (*text)->len;
-    worker_begin(w, NULL);
-    chunk_trim(w, text, c->tls == CONN_PLAIN ? w->read_chunk : w->plain_chunk, done);
-    SET(w, c->text_done, 0);
-    worker_commit(w);
-    killpoint(IN_TRIMMED);
-    l->fed -= done;
-}
-
-/* Handles the text that is there, element by element. */
-static bool
-text_handle(struct worker *w, struct conn *c)
-{
-    struct live *l = live_of(w, c);
-    uint32_t before;
-
-    do {
-        before = c->text_done;
-        if (!text_feed(w, c))
-            return false;
-    } while (*text_of(c) && l->fed < (*text_of(c))->len && c->text_done != before);
-    text_trim(w, c);
-    return !(l->flags & LIVE_DEAD);
-}
-
 /* Ciphertext that has become text is dropped; the rest goes into a chunk of its own. */
 static void
 records_trim(struct worker *w, struct conn *c)
@@ -324,7 +128,7 @@ records_trim(struct worker *w, struct conn *c)
     if (!c->in)
         return;
     worker_begin(w, NULL);
-    chunk_trim(w, &c->in, w->read_chunk, c->in_done);
+    in_chunk_trim(w, &c->in, w->read_chunk, c->in_done);
     SET(w, c->in_done, 0);
     worker_commit(w);
 }
@@ -364,11 +168,11 @@ records_handle(struct worker *w, struct conn *c)
         if (n < 0 || (n == 0 && (size == 0 || !c->tls_state)))
             break;
         if (n > 0)
-            on = text_handle(w, c) && may_read(w, c);
+            on = in_text_handle(w, c) && in_may_read(w, c);
     }
     if (l->flags & LIVE_DEAD)
         return false;
-    text_trim(w, c);
+    in_text_trim(w, c);
     records_trim(w, c);
     if (n == -EPIPE) {
         c2s_on_eof(w, c);
@@ -411,7 +215,7 @@ received_handle(struct worker *w, struct conn *c)
     }
     if (c->tls == CONN_PLAIN && c->state != STREAM_TLS) {
         /* Bytes behind <starttls/> can only be those of a handshake. */
-        if (!text_handle(w, c) || c->state != STREAM_TLS || !c->in)
+        if (!in_text_handle(w, c) || c->state != STREAM_TLS || !c->in)
             return !(live_of(w, c)->flags & LIVE_DEAD);
     }
     if (c->state == STREAM_TLS) {
@@ -427,7 +231,7 @@ receive(struct worker *w, struct conn *c)
     struct live *l = live_of(w, c);
     size_t budget = TURN_BYTES;
 
-    while ((l->flags & LIVE_READABLE) && may_read(w, c)) {
+    while ((l->flags & LIVE_READABLE) && in_may_read(w, c)) {
         struct chunk *k;
         size_t room;
         ssize_t n;
@@ -448,7 +252,7 @@ receive(struct worker *w, struct conn *c)
 
             l->flags &= ~(unsigned)LIVE_READABLE;
             worker_begin(w, NULL);
-            chunk_trim(w, &c->in, w->read_chunk, 0);
+            in_chunk_trim(w, &c->in, w->read_chunk, 0);
             worker_commit(w);
             if (broken)
                 conn_close(w, c, "the client's connection is broken");
@@ -509,11 +313,11 @@ static void
 go_on(struct worker *w, struct conn *c)
 {
     want_account(w, c);
-    if (live_of(w, c)->flags & (LIVE_DEAD | LIVE_PAUSED) || !may_read(w, c))
+    if (live_of(w, c)->flags & (LIVE_DEAD | LIVE_PAUSED) || !in_may_read(w, c))
         return;
-    if (*text_of(c) && !text_handle(w, c))
+    if (*in_text_of(c) && !in_text_handle(w, c))
         return;
-    if (c->tls != CONN_PLAIN && may_read(w, c) && !records_handle(w, c))
+    if (c->tls != CONN_PLAIN && in_may_read(w, c) && !records_handle(w, c))
         return;
     receive(w, c);
 }
@@ -565,7 +369,7 @@ in_resume_paused(struct worker *w)
             continue;
         }
         if (l->waits_for_peer && outbox_is_slow(w, l->slow_peer)) {
-            l->resume_ms = now + PEER_LOOK_MS;
+            l->resume_ms = now + IN_PEER_LOOK_MS;
             w->paused[kept++] = w->paused[i];
             continue;
         }

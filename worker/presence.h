@@ -42,8 +42,8 @@ void session_on_present(
 void session_on_loaded(struct worker *w, struct conn *c);
 
 /*
- * worker/presence_contacts.c: to and from contacts; see also worker/module.h. bytes and
- * presences are without `to`.
+ * worker/presence_contacts.c: to and from contacts; see also worker/module_presence.h.
+ * bytes and presences are without `to`.
  */
 
 /* To everybody who is subscribed to the account's presence. */

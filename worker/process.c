@@ -8,6 +8,7 @@
 #include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
+#include "worker/account_load.h"
 #include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
@@ -381,7 +382,7 @@ worker_start(struct proc *p)
     jobs_resume(w);
     killpoint(TAKE_JOBS);
     if (!saved_begin(w) && !w->recovering)
-        process_serve(w); /* otherwise on_kept_all does, or saved.c */
+        process_serve(w); /* otherwise on_kept_all does, or saved_take.c */
     inbox_resume(w);
     killpoint(TAKE_INBOX);
     return 0;

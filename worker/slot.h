@@ -264,7 +264,7 @@ struct slot {
     struct slot_job *job_first, *job_last; /* in the order in which they began */
     uint64_t job_number;
     uint64_t stamp_us;    /* the last of worker_stamp_us() */
-    uint8_t saved_taken;  /* all saved sessions were taken in (worker/saved.c) */
+    uint8_t saved_taken;  /* all saved sessions were taken in (worker/saved_take.c) */
     uint64_t job_running; /* its number, while a step of it runs */
     struct poison poison_job;
     uint8_t page_class[SLOT_PAGES_MAX];

@@ -182,7 +182,7 @@ struct worker {
 
 #define SET(w, lvalue, value) TX_SET((w)->tx, lvalue, value)
 
-/* The heap part of a connection; its index. More in worker/module.h. */
+/* The heap part of a connection; its index. More in worker/module_session.h. */
 struct live *live_of(const struct worker *w, const struct conn *c);
 uint32_t conn_index(const struct worker *w, const struct conn *c);
 

@@ -1,4 +1,4 @@
-/* What a client can do, as worker/module.h gives it to modules. */
+/* What a client can do, as worker/module_caps.h gives it to modules. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

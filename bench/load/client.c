@@ -232,6 +232,17 @@ sm_element(struct client *c, struct str name)
     return true;
 }
 
+/* XEP-0199: who does not answer is taken for dead after a while. */
+static bool
+answer_ping(struct client *c, struct str name, struct str element)
+{
+    if (!str_eq_c(name, "iq") || !str_eq_c(cut_attr(element, "type"), "get"))
+        return false;
+    client_say(c, "<iq type='result' id='%.*s' to='%.*s'/>",
+            STR_ARG(cut_attr(element, "id")), STR_ARG(cut_attr(element, "from")));
+    return true;
+}
+
 static void
 on_element(struct client *c, struct str element)
 {
@@ -246,7 +257,7 @@ on_element(struct client *c, struct str element)
             client_fail(c, "the server ended the stream");
         c->state = CLIENT_LEFT;
     } else if (c->state == CLIENT_ONLINE) {
-        if (!load.opt->sm || !sm_element(c, name))
+        if ((!load.opt->sm || !sm_element(c, name)) && !answer_ping(c, name, element))
             load.scenario->element(c, name, element);
     } else if (step->name && str_eq_c(name, step->name)) {
         step->on(c, element);

@@ -15,34 +15,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "xml/parser.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/privacy.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text, const char *ns)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), ns, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
-
-static struct jid
-jid(const char *text)
-{
-    struct jid j;
-
-    if (jid_parse(&arena, str_from(text), &j) < 0)
-        fail_msg("%s", text);
-    return j;
-}
 
 static struct privacy_list *
 list_of(const char *items)
@@ -52,8 +28,8 @@ list_of(const char *items)
     char text[4000];
 
     snprintf(text, sizeof text, "<list name='x'>%s</list>", items);
-    if (privacy_list_read(&arena, parse(text, NS_PRIVACY), NULL, NULL, &list, &error) <
-            0)
+    if (privacy_list_read(
+                &arena, parse_in(text, NS_PRIVACY), NULL, NULL, &list, &error) < 0)
         fail_msg("%s: %s", items, stanza_error_name(error));
     return list;
 }
@@ -269,7 +245,7 @@ kinds_of_stanzas(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
-        if (privacy_stanza_of(parse(cases[i].text, NS_CLIENT)) != cases[i].kind)
+        if (privacy_stanza_of(parse_in(cases[i].text, NS_CLIENT)) != cases[i].kind)
             fail_msg("%s", cases[i].text);
 }
 
@@ -333,7 +309,7 @@ refusals(void **state)
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct xml_el *el = privacy_refusal(&arena, parse(cases[i].text, NS_CLIENT),
+        struct xml_el *el = privacy_refusal(&arena, parse_in(cases[i].text, NS_CLIENT),
                 cases[i].way, cases[i].verdict);
 
         if (!el != !cases[i].reply)
@@ -435,7 +411,7 @@ lists_as_xml(void **state)
 
         snprintf(text, sizeof text, "<list name='x'>%s</list>", cases[i].items);
         r = privacy_list_read(
-                &arena, parse(text, NS_PRIVACY), group_exists, NULL, &list, &error);
+                &arena, parse_in(text, NS_PRIVACY), group_exists, NULL, &list, &error);
         if (cases[i].error >= 0) {
             if (r != -EINVAL || list || (int)error != cases[i].error)
                 fail_msg("%s: %d %d", cases[i].items, r, (int)error);
@@ -760,7 +736,7 @@ requests(void **state)
         int e;
 
         snprintf(text, sizeof text, "<query>%s</query>", cases[i].inner);
-        e = privacy_request(parse(text, NS_PRIVACY), cases[i].type, &r);
+        e = privacy_request(parse_in(text, NS_PRIVACY), cases[i].type, &r);
         if (e != (cases[i].op < 0 ? -EINVAL : 0))
             fail_msg("%s: %d", text, e);
         if (e < 0)
@@ -791,12 +767,6 @@ main(void)
         cmocka_unit_test(memory),
         cmocka_unit_test(requests),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

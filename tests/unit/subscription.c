@@ -14,13 +14,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "xml/parser.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/subscription.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
 
 static enum subscription_state
 state_by_name(const char *name)
@@ -651,12 +648,6 @@ main(void)
         cmocka_unit_test(attributes),
         cmocka_unit_test(kinds),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

@@ -18,7 +18,7 @@
 #include "base/arena.h"
 #include "base/mem.h"
 #include "sql/client.h"
-#include "tests/unit/sasl_client.h"
+#include "tests/unit/rig/sasl_client.h"
 
 enum {
     REQUESTS_MAX = 16

@@ -336,7 +336,7 @@ sql_request(struct sql_db *db, const struct sql_call *call)
     r = sql_req_new(call, &req);
     if (r < 0)
         return r;
-    if (sql_queue_is_full(&db->queue, req->size)) {
+    if (sql_queue_is_full(&db->queue, &db->later, req->size)) {
         sql_req_free(&req);
         return -ENOBUFS;
     }

@@ -29,6 +29,7 @@ struct sql_db {
     enum sql_op unusable_op; /* the latest of them */
 
     struct sql_queue queue;    /* not begun */
+    struct sql_queue later;    /* nor are these: changes put off */
     struct list group;         /* under way */
     size_t group_n, group_max; /* requests in this one, and in the next at most */
     bool running, group_writes;

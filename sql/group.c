@@ -6,6 +6,10 @@
  * is under way at a time; what comes meanwhile is the next one. So a read sees every
  * change that was queued before it, and requests of one database happen in their order.
  *
+ * Changes that nobody waits for (LATER in op.def) have a queue of their own, for up to
+ * LATER_MS, so that not every log-in in between makes a commit of them. They join the
+ * others in front of the first that deals with the same table.
+ *
  * One request must not spoil the others'. SQLite has savepoints for that. In PostgreSQL
  * a group is one pipelined transaction: when a request fails in it nothing is done, and
  * the group is run again in three: those before it, it alone, those after it.
@@ -23,6 +27,7 @@
 enum {
     GROUP_ROWS = 100,
     GROUP_WAIT_MS = 5,
+    LATER_MS = 100,
     GROUP_MAX = 512,
     GROUP_BYTES_MAX = 4 << 20,
     TRIES_ALONE = 2, /* then a request runs in a group of its own */
@@ -168,6 +173,35 @@ group_wait_ms(const struct sql_db *db, const struct sql_req *head, uint64_t now)
     return due > now ? due - now : 0;
 }
 
+/* Until what was put off has to be done; UINT64_MAX: there is nothing. */
+static uint64_t
+later_wait_ms(const struct sql_db *db, uint64_t now)
+{
+    const struct sql_req *first = sql_queue_first(&db->later);
+
+    if (!first)
+        return UINT64_MAX;
+    if (db->later.n >= GROUP_ROWS || first->since_ms + LATER_MS <= now)
+        return 0;
+    return first->since_ms + LATER_MS - now;
+}
+
+/* Until the next group is to be run; what was put off long enough is in the queue. */
+static uint64_t
+kick_wait_ms(struct sql_db *db, uint64_t now)
+{
+    uint64_t later_ms = later_wait_ms(db, now), wait_ms;
+    const struct sql_req *head;
+
+    if (later_ms == 0)
+        sql_queue_move(&db->queue, &db->later);
+    head = sql_queue_first(&db->queue);
+    if (!head)
+        return later_ms;
+    wait_ms = group_wait_ms(db, head, now);
+    return wait_ms < later_ms ? wait_ms : later_ms;
+}
+
 static void
 group_take(struct sql_db *db)
 {
@@ -192,14 +226,13 @@ static void
 on_kick(struct loop_timer *timer)
 {
     struct sql_db *db = container_of(timer, struct sql_db, kick);
-    struct sql_req *head = sql_queue_first(&db->queue);
     uint64_t now = loop_now_ms(db->loop), wait_ms;
 
-    if (db->state != SQL_READY || db->running || !head)
+    if (db->state != SQL_READY || db->running)
         return;
-    wait_ms = group_wait_ms(db, head, now);
+    wait_ms = kick_wait_ms(db, now);
     if (wait_ms) {
-        loop_timer_set(db->loop, &db->kick, wait_ms);
+        sql_group_kick(db);
         return;
     }
     group_take(db);
@@ -214,12 +247,28 @@ on_kick(struct loop_timer *timer)
 void
 sql_group_kick(struct sql_db *db)
 {
-    if (db->state != SQL_READY || db->running || db->queue.n == 0)
+    uint64_t wait_ms;
+
+    if (db->state != SQL_READY || db->running)
         return;
-    /* Waiting for more already: only enough of it, or a reader, ends that early. */
-    if (db->kick.place && db->queue.n < GROUP_ROWS && db->queue.n_reads == 0)
-        return;
-    loop_timer_set(db->loop, &db->kick, 0);
+    wait_ms = kick_wait_ms(db, loop_now_ms(db->loop));
+    if (wait_ms != UINT64_MAX)
+        loop_timer_set(db->loop, &db->kick, wait_ms);
+}
+
+/* Whose time is over before they were begun. */
+static void
+give_up(struct sql_db *db, struct sql_queue *q, uint64_t now)
+{
+    list_for_safe(node, &q->list)
+    {
+        struct sql_req *req = list_entry(node, struct sql_req, node);
+
+        if (req->until_ms > now)
+            continue;
+        sql_queue_take(q, req);
+        answer_status(db, req, SQL_UNAVAILABLE);
+    }
 }
 
 static void
@@ -228,15 +277,8 @@ on_watch(struct loop_timer *timer)
     struct sql_db *db = container_of(timer, struct sql_db, watch);
     uint64_t now = loop_now_ms(db->loop);
 
-    list_for_safe(node, &db->queue.list)
-    {
-        struct sql_req *req = list_entry(node, struct sql_req, node);
-
-        if (req->until_ms > now)
-            continue;
-        sql_queue_take(&db->queue, req);
-        answer_status(db, req, SQL_UNAVAILABLE);
-    }
+    give_up(db, &db->queue, now);
+    give_up(db, &db->later, now);
     list_for_safe(node, &db->group)
     {
         struct sql_req *req = list_entry(node, struct sql_req, node);
@@ -249,14 +291,16 @@ on_watch(struct loop_timer *timer)
     if (db->running &&
             now > db->group_since_ms + db->settings.query_timeout_ms + GRACE_MS)
         sql_db_on_lost(db, "no answer");
-    if (db->running || db->queue.n)
+    if (db->running || db->queue.n || db->later.n)
         loop_timer_set(db->loop, &db->watch, WATCH_MS);
 }
 
 void
 sql_group_add(struct sql_db *db, struct sql_req *req)
 {
-    sql_queue_add(&db->queue, req);
+    if (req->def->meets)
+        sql_queue_move(&db->queue, &db->later);
+    sql_queue_add(req->def->later ? &db->later : &db->queue, req);
     killpoint(SQL_QUEUED);
     if (!db->watch.place)
         loop_timer_set(db->loop, &db->watch, WATCH_MS);
@@ -267,6 +311,7 @@ void
 sql_group_init(struct sql_db *db)
 {
     sql_queue_init(&db->queue);
+    sql_queue_init(&db->later);
     list_init(&db->group);
     db->group_max = GROUP_MAX;
     arena_init(&db->group_arena, 16384);
@@ -282,6 +327,7 @@ sql_group_fini(struct sql_db *db)
     loop_timer_cancel(db->loop, &db->kick);
     loop_timer_cancel(db->loop, &db->watch);
     group_requeue(db);
+    sql_queue_move(&db->queue, &db->later);
     while ((req = sql_queue_first(&db->queue))) {
         sql_queue_take(&db->queue, req);
         answer_status(db, req, SQL_UNAVAILABLE);

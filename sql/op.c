@@ -11,13 +11,15 @@
 
 struct op_row {
     const char *name;
-    bool writes;
+    unsigned how;
     const char *params, *each, *cols;
     struct sql_step_def step[SQL_STEPS_MAX];
 };
 
-#define READS  false
-#define WRITES true
+#define READS  0
+#define WRITES 1
+#define LATER  (WRITES | 2)
+#define TWICE  4
 #define ROWS(text)                  \
     {                               \
         SQL_STEP_ROWS, SQL_OK, text \
@@ -44,9 +46,9 @@ struct op_row {
     }
 
 static const struct op_row op_rows[SQL_OPS] = {
-#define OP(op_name, rw, op_params, op_each, op_cols, ...) \
+#define OP(op_name, op_how, op_params, op_each, op_cols, ...) \
     [SQL_##op_name] = { .name = #op_name,                 \
-        .writes = rw,                                     \
+        .how = op_how,                                    \
         .params = op_params,                              \
         .each = op_each,                                  \
         .cols = op_cols,                                  \
@@ -97,11 +99,57 @@ op_take_steps(struct sql_op_def *def, const struct op_row *row)
     for (size_t i = 0; i < def->n_steps; i++) {
         enum sql_step_kind kind = row->step[i].kind;
 
-        assert(kind != SQL_STEP_HIT || (def->n_steps == 1 && row->writes));
+        assert(kind != SQL_STEP_HIT || (def->n_steps == 1 && def->writes));
         assert(!sql_step_gives_rows(kind) || def->n_cols > 0);
-        assert(row->writes || sql_step_gives_rows(kind) || kind == SQL_STEP_NEED);
+        assert(def->writes || sql_step_gives_rows(kind) || kind == SQL_STEP_NEED);
         assert(!sql_step_is_each(kind) || def->n_each > 0);
     }
+}
+
+/* The table that a change inserts into. */
+static struct str
+table_of(const struct op_row *row)
+{
+    static const char insert[] = "INSERT INTO ";
+    const char *name = strstr(row->step[0].text, insert);
+
+    assert(name);
+    name += sizeof insert - 1;
+    return (struct str){ name, strcspn(name, " ") };
+}
+
+static bool
+in_word(char c)
+{
+    return isalnum((unsigned char)c) || c == '_';
+}
+
+static bool
+names_table(const struct op_row *row, struct str table)
+{
+    for (size_t i = 0; i < SQL_STEPS_MAX && row->step[i].kind; i++) {
+        const char *text = row->step[i].text, *at = text;
+
+        while ((at = memmem(at, strlen(at), table.p, table.n))) {
+            if ((at == text || !in_word(at[-1])) && !in_word(at[table.n]))
+                return true;
+            at += table.n;
+        }
+    }
+    return false;
+}
+
+static bool
+op_meets_later(const struct op_row *row)
+{
+    for (enum sql_op op = 0; op < SQL_OPS; op++) {
+        const struct op_row *other = &op_rows[op];
+
+        if (other != row && (other->how & LATER) == LATER &&
+                names_table(row, table_of(other)))
+            return true;
+    }
+    return false;
 }
 
 static void
@@ -114,7 +162,10 @@ op_take(enum sql_op op)
     assert(n < sizeof op_names[op]);
     for (size_t i = 0; i < n; i++)
         op_names[op][i] = (char)tolower((unsigned char)row->name[i]);
-    def->writes = row->writes;
+    def->writes = row->how & WRITES;
+    def->later = (row->how & LATER) == LATER;
+    def->twice = row->how & TWICE;
+    def->meets = op_meets_later(row);
     def->cols = row->cols;
     def->n_cols = strlen(row->cols);
     assert(def->n_cols <= SQL_COLS_MAX);

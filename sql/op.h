@@ -38,6 +38,9 @@ struct sql_param_def {
 struct sql_op_def {
     const char *name; /* "user_get" */
     bool writes, each_min_one;
+    bool later; /* a change that may wait for more, but not ... */
+    bool meets; /* ... for one of these, which deal with the table of such a change */
+    bool twice; /* a change that may be done twice */
     struct sql_param_def param[SQL_PARAMS_MAX];
     size_t n_fixed, n_each;
     const char *cols;

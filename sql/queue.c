@@ -125,9 +125,10 @@ sql_queue_first(const struct sql_queue *q)
 }
 
 bool
-sql_queue_is_full(const struct sql_queue *q, size_t bytes)
+sql_queue_is_full(const struct sql_queue *a, const struct sql_queue *b, size_t bytes)
 {
-    return q->n >= SQL_QUEUE_MAX || q->bytes + bytes > SQL_QUEUE_BYTES_MAX;
+    return a->n + b->n >= SQL_QUEUE_MAX ||
+           a->bytes + b->bytes + bytes > SQL_QUEUE_BYTES_MAX;
 }
 
 static void
@@ -159,4 +160,15 @@ sql_queue_take(struct sql_queue *q, struct sql_req *req)
     q->n--;
     q->n_reads -= !req->def->writes;
     q->bytes -= req->size;
+}
+
+void
+sql_queue_move(struct sql_queue *q, struct sql_queue *from)
+{
+    struct sql_req *req;
+
+    while ((req = sql_queue_first(from))) {
+        sql_queue_take(from, req);
+        sql_queue_add(q, req);
+    }
 }

@@ -21,9 +21,12 @@ void sql_req_free(struct sql_req **req);
 
 void sql_queue_init(struct sql_queue *q);
 struct sql_req *sql_queue_first(const struct sql_queue *q); /* NULL: empty */
-bool sql_queue_is_full(const struct sql_queue *q, size_t bytes);
+/* Have two queues together no room for so many bytes more? */
+bool sql_queue_is_full(
+        const struct sql_queue *a, const struct sql_queue *b, size_t bytes);
 void sql_queue_add(struct sql_queue *q, struct sql_req *req);
 void sql_queue_push(struct sql_queue *q, struct sql_req *req); /* in front */
 void sql_queue_take(struct sql_queue *q, struct sql_req *req);
+void sql_queue_move(struct sql_queue *q, struct sql_queue *from); /* all, behind it */
 
 #endif

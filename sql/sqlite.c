@@ -35,7 +35,7 @@ struct sql_conn {
     sqlite3 *lite;
     const struct sql_stmts *stmts;
     sqlite3_stmt *stmt[SQL_OPS][SQL_STEPS_MAX]; /* NULL: empty, or cannot be prepared */
-    sqlite3_stmt *begin, *commit, *rollback, *save, *release, *undo, *note_id;
+    sqlite3_stmt *begin, *look, *commit, *rollback, *save, *release, *undo, *note_id;
     struct sql_req *failed; /* whose error has ended the transaction */
     uint64_t limit_ms, limit_at_ms;
 };
@@ -54,6 +54,9 @@ lite_open(struct sql_db *db)
 {
     struct sql_conn *c = mem_zalloc(sizeof *c);
 
+    /* One thread, and nobody asks how much memory it takes. Later calls change nothing. */
+    sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     c->db = db;
     return c;
 }
@@ -253,6 +256,7 @@ lite_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
         sqlite3_stmt **stmt;
     } own[] = {
         { "BEGIN IMMEDIATE", &c->begin },
+        { "BEGIN", &c->look }, /* one lock for all statements of a group that reads */
         { "COMMIT", &c->commit },
         { "ROLLBACK", &c->rollback },
         { "SAVEPOINT r", &c->save },
@@ -445,7 +449,7 @@ note_id(struct sql_conn *c, struct sql_req *req)
 {
     int rc;
 
-    if (!c->note_id)
+    if (!c->note_id || req->def->twice)
         return SQLITE_OK;
     sqlite3_bind_blob(c->note_id, 1, req->id.b, sizeof req->id.b, SQLITE_STATIC);
     rc = step_once(c->note_id);
@@ -494,8 +498,7 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
     int rc = SQLITE_OK;
 
     c->failed = NULL;
-    if (writes)
-        rc = step_once(c->begin);
+    rc = step_once(writes ? c->begin : c->look);
     list_for_safe(node, group)
     {
         struct sql_req *req = list_entry(node, struct sql_req, node);
@@ -508,11 +511,13 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
             sql_db_on_read(c->db, req);
     }
     c->limit_at_ms = 0;
-    if (writes && rc == SQLITE_OK) {
-        killpoint(SQL_COMMIT);
-        rc = step_once(c->commit);
-        killpoint(SQL_COMMITTED);
-    }
+    if (rc != SQLITE_OK)
+        return rc;
+    if (!writes) /* an error of a statement may have ended it */
+        return sqlite3_get_autocommit(c->lite) ? SQLITE_OK : step_once(c->commit);
+    killpoint(SQL_COMMIT);
+    rc = step_once(c->commit);
+    killpoint(SQL_COMMITTED);
     return rc;
 }
 

@@ -122,6 +122,7 @@ tls_handshake(struct worker *w, struct conn *c)
     int r = SSL_do_handshake(t->ssl), e = SSL_get_error(t->ssl, r);
     unsigned records = drain(w, c, t);
 
+    tls_keylog_end(t->ssl);
     if (r == 1) {
         SET(w, c->tls, SSL_version(t->ssl) == TLS1_3_VERSION ? CONN_TLS13 : CONN_TLS12);
         if (w->proc->conf->tls_takeover)
@@ -227,19 +228,39 @@ tls_close(struct worker *w, struct conn *c)
 
 /* RFC 5929, 4.1: the digest of the certificate's signature, SHA-256 for weaker ones. */
 static size_t
-endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
+certificate_digest(X509 *cert, char ret_digest[TLS_BINDING_MAX])
 {
-    X509 *cert = SSL_get_certificate(ssl);
     const EVP_MD *md = EVP_sha256();
     unsigned n = 0;
     int nid;
 
-    if (!cert || !X509_get_signature_info(cert, &nid, NULL, NULL, NULL))
+    if (!X509_get_signature_info(cert, &nid, NULL, NULL, NULL))
         return 0;
     if (nid != NID_undef && nid != NID_md5 && nid != NID_sha1 &&
             EVP_get_digestbynid(nid))
         md = EVP_get_digestbynid(nid);
     return X509_digest(cert, md, (unsigned char *)ret_digest, &n) == 1 ? n : 0;
+}
+
+/* Most connections have the same certificate as the one before. */
+static size_t
+endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
+{
+    static X509 *last;
+    static char digest[TLS_BINDING_MAX];
+    static size_t n;
+    X509 *cert = SSL_get_certificate(ssl);
+
+    if (!cert)
+        return 0;
+    if (cert != last) {
+        X509_free(last);
+        X509_up_ref(cert);
+        last = cert;
+        n = certificate_digest(cert, digest);
+    }
+    memcpy(ret_digest, digest, n);
+    return n;
 }
 
 void

@@ -20,6 +20,13 @@
 #define CIPHERS_DEFAULT \
     "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:!aNULL:!eNULL:!PSK:!SRP"
 
+/*
+ * TLS 1.3: 128 bits are as strong as the key exchange (X25519, P-256), and SHA-256 is
+ * what processors have instructions for.
+ */
+#define CIPHERSUITES \
+    "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256"
+
 struct tls_contexts {
     struct certs *certs;
     struct arena arena; /* keys of the map */
@@ -104,6 +111,24 @@ on_keylog(const SSL *ssl, const char *line)
         t->server_secret_n = unhex(hex + 1, t->server_secret, sizeof t->server_secret);
 }
 
+/*
+ * OpenSSL writes secrets out digit by digit, which takes a tenth of a handshake. So it
+ * is asked to from a Finished on, behind which are those that are wanted, to the end of
+ * the step (tls_keylog_end).
+ */
+static void
+keylog_begin(SSL *ssl, const struct conf *conf)
+{
+    if (conf->tls_takeover || conf->tls_ktls)
+        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), on_keylog);
+}
+
+void
+tls_keylog_end(SSL *ssl)
+{
+    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
+}
+
 /* OpenSSL takes any number of key updates; those of one read are few enough. */
 static void
 on_message(int sent, int version, int type, const void *message, size_t n, SSL *ssl,
@@ -112,8 +137,11 @@ on_message(int sent, int version, int type, const void *message, size_t n, SSL *
     struct tls *t = SSL_get_app_data(ssl);
 
     (void)version, (void)arg;
-    if (!sent && type == SSL3_RT_HANDSHAKE && n > 0 &&
-            *(const uint8_t *)message == SSL3_MT_KEY_UPDATE &&
+    if (type != SSL3_RT_HANDSHAKE || n == 0)
+        return;
+    if (*(const uint8_t *)message == SSL3_MT_FINISHED)
+        keylog_begin(ssl, t->worker->proc->conf);
+    if (!sent && *(const uint8_t *)message == SSL3_MT_KEY_UPDATE &&
             !tls_own_pay_update(t->updates_s, t->worker->now_s, &t->updates_s))
         t->flooded = true;
 }
@@ -148,7 +176,9 @@ set_versions(SSL_CTX *ctx, const struct conf_tls *conf)
     if (no & CONF_TLS_NO_TLSV1_3)
         SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION);
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                     SSL_OP_CIPHER_SERVER_PREFERENCE);
+                                     SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_PRIORITIZE_CHACHA);
+    SSL_CTX_set_ciphersuites(ctx, CIPHERSUITES);
     if (no & CONF_TLS_NO_TICKET)
         SSL_CTX_set_options(ctx, SSL_OP_NO_TICKET);
 }
@@ -177,8 +207,6 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_session_id_context(ctx, (const unsigned char *)"stanzad", 7);
     SSL_CTX_set_num_tickets(ctx, 1);
-    if (w->proc->conf->tls_takeover || w->proc->conf->tls_ktls)
-        SSL_CTX_set_keylog_callback(ctx, on_keylog);
     SSL_CTX_set_msg_callback(ctx, on_message);
     set_ticket_keys(w, ctx);
     SSL_CTX_set_tlsext_servername_callback(ctx, on_servername);

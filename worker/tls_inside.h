@@ -28,6 +28,9 @@ struct tls {
 SSL_CTX *tls_context_for(
         struct worker *w, const struct conf_host *host, uint16_t listener);
 
+/* After each step of a handshake. */
+void tls_keylog_end(SSL *ssl);
+
 /* The channel bindings of a connection that OpenSSL still holds. */
 void tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb);
 

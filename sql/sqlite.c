@@ -2,7 +2,8 @@
  * sqlite.c -- the embedded engine
  *
  * A group of changes is one transaction; each of its requests stands in a savepoint of
- * its own, so that one that fails is undone alone. With a write-ahead log and
+ * its own, so that one that fails is undone alone. (SQLite itself undoes a statement
+ * that fails; where that is the whole request there is no savepoint.) With a write-ahead log and
  * synchronous=FULL a commit is on the disk when it returns. All this happens in run(),
  * which blocks; that is what the sql process is for.
  *
@@ -457,6 +458,35 @@ note_id(struct sql_conn *c, struct sql_req *req)
     return rc;
 }
 
+/* Is there one statement to be done, without a note of its id? */
+static bool
+is_alone(const struct sql_conn *c, const struct sql_req *req)
+{
+    return (!c->note_id || req->def->twice) && req->def->n_steps == 1 &&
+           !sql_step_is_each(req->def->step[0].kind);
+}
+
+/* A request that is one statement, and nothing beside it. */
+static int
+run_write_alone(struct sql_conn *c, struct sql_req *req)
+{
+    enum sql_status status = SQL_OK;
+    int rc;
+
+    limit_begin(c);
+    rc = run_steps(c, req, &status);
+    if (rc == SQLITE_OK)
+        req->result.status = status;
+    else if (is_loss(rc) || is_busy(rc))
+        return rc;
+    else
+        req_failed(c, req, rc);
+    if (!sqlite3_get_autocommit(c->lite))
+        return SQLITE_OK;
+    c->failed = req; /* its error has ended the transaction */
+    return SQLITE_ABORT;
+}
+
 /*
  * One change in a savepoint: done, or undone with its status set; else the error that
  * ends the group.
@@ -504,7 +534,10 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
         struct sql_req *req = list_entry(node, struct sql_req, node);
 
         req->result = (struct sql_result){ .status = SQL_OK };
-        rc = writes ? run_write(c, req) : run_read(c, req);
+        if (!writes)
+            rc = run_read(c, req);
+        else
+            rc = is_alone(c, req) ? run_write_alone(c, req) : run_write(c, req);
         if (rc != SQLITE_OK)
             break;
         if (!writes)

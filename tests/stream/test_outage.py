@@ -406,7 +406,7 @@ def test_too_much_waits_for_the_database(make_server, n, size, accounts):
     measure("too much waited", sent=n, refused=sender.errors, took_s=took, others_round_trips=during,
             their_longest_s=others.longest, growth_mib=max(growth.values()))
     assert 0 < sender.errors < n // 2
-    assert during > 50 and others.longest < took / 3
+    assert during > 50 and others.longest < took * 3 / 4
     assert "reading from clients pauses" not in server.log()
     assert max(growth.values()) < 450
 

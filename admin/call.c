@@ -233,3 +233,13 @@ call_failed(struct request *rq, enum ipc_status status, struct str text)
     result_error(&rq->result, kind, 0, "%.*s",
             STR_ARG(text.n ? text : STR("no reason was given")));
 }
+
+void
+call_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
+{
+    (void)from;
+    if (reply->status == IPC_OK)
+        result_ok(&rq->result);
+    else
+        call_failed(rq, reply->status, reply->text);
+}

@@ -40,6 +40,9 @@ void call_sql_module(struct request *rq, struct str host, const char *module,
 /* An answer that says why not, as the result. */
 void call_failed(struct request *rq, enum ipc_status status, struct str text);
 
+/* A call_fn: done, or why not. */
+void call_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply);
+
 /* Ends all questions of a request. */
 void call_cancel(struct request *rq);
 

@@ -6,16 +6,6 @@
  */
 #include "admin/call.h"
 
-static void
-on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
-{
-    (void)from;
-    if (reply->status == IPC_OK)
-        result_ok(&rq->result);
-    else
-        call_failed(rq, reply->status, reply->text);
-}
-
 void
 cmd_privacy_set(struct request *rq)
 {
@@ -28,6 +18,6 @@ cmd_privacy_set(struct request *rq)
         result_error(&rq->result, "invalid", 0, "Invalid username");
     } else {
         arg[1] = host->name;
-        call_account_home(rq, "privacy_set", arg, ARRAY_LEN(arg), on_done);
+        call_account_home(rq, "privacy_set", arg, ARRAY_LEN(arg), call_done);
     }
 }

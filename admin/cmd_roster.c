@@ -123,16 +123,6 @@ cmd_get_roster_count(struct request *rq)
 
 /* --- Changing --- */
 
-static void
-on_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
-{
-    (void)from;
-    if (reply->status == IPC_OK)
-        result_ok(&rq->result);
-    else
-        call_failed(rq, reply->status, reply->text);
-}
-
 void
 cmd_add_rosteritem(struct request *rq)
 {
@@ -149,7 +139,7 @@ cmd_add_rosteritem(struct request *rq)
         if (group.n > 0)
             arg[n++] = group;
     }
-    call_account_home(rq, "roster_add", arg, n, on_done);
+    call_account_home(rq, "roster_add", arg, n, call_done);
 }
 
 static void
@@ -159,7 +149,7 @@ on_delete(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 
     if (copy.status == IPC_NOT_FOUND)
         copy.status = IPC_OK; /* what is not there counts as deleted */
-    on_done(rq, from, &copy);
+    call_done(rq, from, &copy);
 }
 
 void

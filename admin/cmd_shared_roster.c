@@ -33,16 +33,6 @@ host_with_module(struct request *rq, struct str text)
 
 /* --- Changes --- */
 
-static void
-on_changed(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
-{
-    (void)from;
-    if (reply->status == IPC_OK)
-        result_ok(&rq->result);
-    else
-        call_failed(rq, (enum ipc_status)reply->status, reply->text);
-}
-
 /* more: what belongs to the change, behind host and group. */
 static void
 change(struct request *rq, struct str host_text, const char *what, struct str group,
@@ -58,7 +48,7 @@ change(struct request *rq, struct str host_text, const char *what, struct str gr
     arg[2] = group;
     for (size_t i = 0; i < n; i++)
         arg[3 + i] = more[i];
-    call_host_home(rq, "srg_change", arg, 3 + n, on_changed);
+    call_host_home(rq, "srg_change", arg, 3 + n, call_done);
 }
 
 /* The first version of the API has one text, its names apart by the two letters \n. */

@@ -95,6 +95,29 @@ str_cut(struct str *rest, char sep, struct str *ret_head)
     return true;
 }
 
+bool
+str_take(struct str *rest, size_t n, struct str *ret_head)
+{
+    if (rest->n < n)
+        return false;
+    *ret_head = (struct str){ rest->p, n };
+    rest->p += n;
+    rest->n -= n;
+    return true;
+}
+
+bool
+str_take_into(struct str *rest, void *ret_bytes, size_t n)
+{
+    struct str head;
+
+    if (!str_take(rest, n, &head))
+        return false;
+    if (n)
+        memcpy(ret_bytes, head.p, n);
+    return true;
+}
+
 int
 str_to_u64(struct str s, uint64_t *ret_value)
 {

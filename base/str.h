@@ -35,6 +35,10 @@ struct str str_trim(struct str s);
 /* Cuts *rest at the first `sep`: returns what is before it; false at the end. */
 bool str_cut(struct str *rest, char sep, struct str *ret_head);
 
+/* Takes the first n bytes of *rest: as a view, or copied; false: there are fewer. */
+bool str_take(struct str *rest, size_t n, struct str *ret_head);
+bool str_take_into(struct str *rest, void *ret_bytes, size_t n);
+
 /* A decimal number that fills the whole view: 0, -EINVAL or -ERANGE. */
 int str_to_u64(struct str s, uint64_t *ret_value);
 int str_to_i64(struct str s, int64_t *ret_value);

@@ -160,7 +160,5 @@ void mam_step_purged(struct job *j, const struct sql_result *result);
 void mam_step_batch(struct job *j, const struct sql_result *result);
 void mam_step_batch_run(struct job *j, const struct sql_result *result);
 void mam_step_batch_ran(struct job *j, const struct sql_result *result);
-void mam_step_batch_status(struct job *j, const struct sql_result *result);
-void mam_step_batch_abort(struct job *j, const struct sql_result *result);
 
 #endif

@@ -6,18 +6,14 @@
  * it has deleted: those are missing in the number that a status tells, and it is taken
  * for one that may not have been the last.
  *
- * delete_old_mam_messages_batch goes on by itself, slowed to a rate, under a key of the
- * host; its state is what that job has kept, which status and abort look at. It stays
- * for a day after its end, to tell of it.
+ * delete_old_mam_messages_batch goes on by itself, slowed to a rate (worker/purge.c).
  */
 #include "modules/mam.h"
 
 #include "base/clock.h"
 
 enum {
-    PORTION = 500,
-    BATCH_MOST = 10 * 1000,
-    DAY_MS = 24 * 60 * 60 * 1000
+    PORTION = 500
 };
 #define DAY_US INT64_C(86400000000)
 
@@ -166,194 +162,36 @@ mam_step_purged(struct job *j, const struct sql_result *result)
 
 /* --- delete_old_mam_messages_batch HOST TYPE DAYS BATCH_SIZE RATE, and about it --- */
 
-enum batch_state {
-    BATCH_WORKING,
-    BATCH_COMPLETED,
-    BATCH_ABORTED,
-    BATCH_FAILED
-};
-
-struct batch {
-    int64_t before, size, rate; /* rate: rows per minute */
-    uint64_t deleted, since_us;
-    uint8_t state;
-    bool over; /* it only waits to be asked */
-    char kind[12];
-};
-
-static struct str
-batch_key(struct job *j)
-{
-    struct buf key = { 0 };
-    struct str ret;
-
-    buf_addf(&key, "mod_mam batch %.*s", STR_ARG(j->host->name));
-    ret = str_dup(j->arena, buf_str(&key));
-    buf_fini(&key);
-    return ret;
-}
-
-static bool
-batch_of(struct str data, struct batch *ret)
-{
-    if (data.n != sizeof *ret)
-        return false;
-    memcpy(ret, data.p, sizeof *ret);
-    return true;
-}
-
-/* Larger ones would hold up the database, which the rate does not ask for. */
-static int64_t
-portion_of(struct str text)
-{
-    int64_t n = number_of(text);
-
-    return n < BATCH_MOST ? n : BATCH_MOST;
-}
-
-static struct str
-batch_bytes(const struct batch *b)
-{
-    return (struct str){ (const char *)b, sizeof *b };
-}
-
 void
 mam_step_batch(struct job *j, const struct sql_result *result)
 {
-    struct batch b = { .size = portion_of(job_arg(j, 3)),
-        .rate = number_of(job_arg(j, 4)),
-        .before = time_before(number_of(job_arg(j, 2))),
-        .since_us = clock_wall_us() },
-                 before;
-    struct str kind = kind_of(job_arg(j, 1)), key = batch_key(j);
-    struct job_start start = { .module = j->module,
-        .host = j->host,
-        .step = MAM_STEP_BATCH_RUN,
-        .key = key,
-        .data = batch_bytes(&b) };
+    struct purge purge = { .size = purge_number(job_arg(j, 3), PURGE_SIZE_MAX),
+        .rate = purge_number(job_arg(j, 4), UINT32_MAX),
+        .before = time_before(number_of(job_arg(j, 2))) };
+    struct str kind = kind_of(job_arg(j, 1));
 
     (void)result;
-    if (!kind.p || b.size <= 0 || b.rate <= 0) {
+    if (!kind.p || purge.size == 0 || purge.rate == 0) {
         job_call_reply(j, IPC_INVALID, STR("unsupported_type"));
         return;
     }
-    memcpy(b.kind, kind.p, kind.n);
-    if (!batch_of(job_peek(j->w, key), &before)) {
-        job_begin(j->w, &start);
-    } else if (before.state == BATCH_WORKING) {
-        job_call_reply(j, IPC_CONFLICT, STR("Operation in progress"));
-        return;
-    } else {
-        job_tell(j->w, key, batch_bytes(&b)); /* the last one has waited to be asked */
-    }
-    reply(j, STR_NULL);
-}
-
-/* Ended: for a while it can be asked how. */
-static void
-batch_rest(struct job *j, struct batch *b)
-{
-    b->over = true;
-    job_keep(j, batch_bytes(b));
-    job_sleep(j, MAM_STEP_BATCH_RUN, DAY_MS);
-}
-
-/* The next portion, when the rate allows for it. */
-static void
-batch_go_on(struct job *j, const struct batch *b)
-{
-    uint64_t now = clock_wall_us(),
-             due = b->since_us + b->deleted * 60 * 1000000 / (uint64_t)b->rate,
-             ms = due > now ? (due - now) / 1000 + 1 : 0;
-
-    if (ms)
-        job_sleep(j, MAM_STEP_BATCH_RUN, ms < DAY_MS ? (uint32_t)ms : DAY_MS);
-    else
-        ask_delete(j, MAM_STEP_BATCH_RAN, b->before, str_from(b->kind), b->size);
+    memcpy(purge.kind, kind.p, kind.n);
+    purge_begin(j, &purge, MAM_STEP_BATCH_RUN);
 }
 
 void
 mam_step_batch_run(struct job *j, const struct sql_result *result)
 {
-    struct batch b;
+    struct purge purge;
 
     (void)result;
-    if (!batch_of(j->data, &b))
-        return;
-    if (b.state == BATCH_WORKING)
-        batch_go_on(j, &b);
-    else if (!b.over)
-        batch_rest(j, &b); /* aborted while it slept */
+    if (purge_is_due(j, MAM_STEP_BATCH_RUN, &purge))
+        ask_delete(
+                j, MAM_STEP_BATCH_RAN, purge.before, str_from(purge.kind), purge.size);
 }
 
 void
 mam_step_batch_ran(struct job *j, const struct sql_result *result)
 {
-    struct batch b;
-
-    if (!batch_of(j->data, &b))
-        return;
-    b.deleted += result->changed;
-    if (b.state == BATCH_WORKING && result->status == SQL_UNAVAILABLE) {
-        job_retry(j, MAM_STEP_BATCH_RAN);
-        return;
-    }
-    if (b.state == BATCH_WORKING && result->status != SQL_OK)
-        b.state = BATCH_FAILED;
-    else if (b.state == BATCH_WORKING && !may_be_more(result))
-        b.state = BATCH_COMPLETED;
-    if (b.state != BATCH_WORKING) {
-        batch_rest(j, &b);
-        return;
-    }
-    job_keep(j, batch_bytes(&b));
-    job_again(j, MAM_STEP_BATCH_RUN);
-}
-
-void
-mam_step_batch_status(struct job *j, const struct sql_result *result)
-{
-    struct batch b;
-    struct buf text = { 0 };
-    unsigned long long n;
-
-    (void)result;
-    if (!batch_of(job_peek(j->w, batch_key(j)), &b)) {
-        reply(j, STR("Operation not started"));
-        return;
-    }
-    n = b.deleted;
-    switch ((enum batch_state)b.state) {
-    case BATCH_WORKING:
-        buf_addf(&text, "Operation in progress, deleted %llu messages", n);
-        break;
-    case BATCH_COMPLETED:
-        buf_addf(&text, "Operation was completed after deleting %llu messages", n);
-        break;
-    case BATCH_ABORTED:
-        buf_addf(&text, "Operation was aborted after deleting %llu messages", n);
-        break;
-    case BATCH_FAILED:
-        buf_addf(&text, "Operation failed after deleting %llu messages with error %s",
-                n, "Database failure");
-        break;
-    }
-    reply(j, buf_str(&text));
-    buf_fini(&text);
-}
-
-void
-mam_step_batch_abort(struct job *j, const struct sql_result *result)
-{
-    struct str key = batch_key(j);
-    struct batch b;
-
-    (void)result;
-    if (!batch_of(job_peek(j->w, key), &b) || b.state != BATCH_WORKING) {
-        reply(j, STR("No task running"));
-        return;
-    }
-    b.state = BATCH_ABORTED;
-    job_tell(j->w, key, batch_bytes(&b));
-    reply(j, STR("Operation aborted"));
+    purge_ran(j, MAM_STEP_BATCH_RUN, MAM_STEP_BATCH_RAN, result);
 }

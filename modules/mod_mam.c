@@ -68,8 +68,8 @@ static const job_fn steps[MAM_STEPS] = {
     [MAM_STEP_BATCH] = mam_step_batch,
     [MAM_STEP_BATCH_RUN] = mam_step_batch_run,
     [MAM_STEP_BATCH_RAN] = mam_step_batch_ran,
-    [MAM_STEP_BATCH_STATUS] = mam_step_batch_status,
-    [MAM_STEP_BATCH_ABORT] = mam_step_batch_abort,
+    [MAM_STEP_BATCH_STATUS] = purge_status,
+    [MAM_STEP_BATCH_ABORT] = purge_abort,
 };
 
 static const struct module_call calls[] = {

@@ -203,8 +203,8 @@ static const job_fn steps[OFFLINE_STEPS] = {
     [STEP_BATCH] = offline_batch,
     [STEP_BATCH_RUN] = offline_batch_run,
     [STEP_BATCH_RAN] = offline_batch_ran,
-    [STEP_BATCH_STATUS] = offline_batch_status,
-    [STEP_BATCH_ABORT] = offline_batch_abort,
+    [STEP_BATCH_STATUS] = purge_status,
+    [STEP_BATCH_ABORT] = purge_abort,
 };
 
 static const struct module_hook hooks[] = {

@@ -95,8 +95,6 @@ OFFLINE_STEP(call_expired_done);
 OFFLINE_STEP(batch);
 OFFLINE_STEP(batch_run);
 OFFLINE_STEP(batch_ran);
-OFFLINE_STEP(batch_status);
-OFFLINE_STEP(batch_abort);
 
 enum hook_result offline_on_message(struct event *e);
 enum hook_result offline_on_coming(struct event *e);

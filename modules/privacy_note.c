@@ -29,35 +29,20 @@ privacy_note_write(struct buf *out, const struct privacy_note *note)
     buf_add_str(out, note->after);
 }
 
-static struct str
-take(struct str *rest, uint32_t n)
-{
-    struct str s = { rest->p, n };
-
-    rest->p += n;
-    rest->n -= n;
-    return s;
-}
-
 bool
 privacy_note_read(struct str data, struct privacy_note *ret)
 {
     struct head head;
 
-    if (data.n < sizeof head)
-        return false;
-    memcpy(&head, data.p, sizeof head);
-    data.p += sizeof head;
-    data.n -= sizeof head;
-    if ((uint64_t)head.name_n + head.before_n + head.after_n != data.n)
+    if (!str_take_into(&data, &head, sizeof head) ||
+            (uint64_t)head.name_n + head.before_n + head.after_n != data.n)
         return false;
     *ret = (struct privacy_note){
         .conn = head.conn, .flags = head.flags, .tries = head.tries
     };
-    ret->name = take(&data, head.name_n);
-    ret->before = take(&data, head.before_n);
-    ret->after = take(&data, head.after_n);
-    return true;
+    return str_take(&data, head.name_n, &ret->name) &&
+           str_take(&data, head.before_n, &ret->before) &&
+           str_take(&data, head.after_n, &ret->after);
 }
 
 /* The lists of a note, read. */

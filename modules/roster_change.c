@@ -56,28 +56,14 @@ roster_change_pack(struct buf *out, const struct roster_change *ch)
     buf_add_str(out, ch->stanza);
 }
 
-static struct str
-take(struct str *rest, uint32_t n)
-{
-    struct str s = { rest->p, n };
-
-    rest->p += n;
-    rest->n -= n;
-    return s;
-}
-
 bool
 roster_change_unpack(struct str data, struct roster_change *ret)
 {
     struct head h;
 
-    if (data.n < sizeof h)
-        return false;
-    memcpy(&h, data.p, sizeof h);
-    data.p += sizeof h;
-    data.n -= sizeof h;
-    if (data.n != (uint64_t)h.jid_n + h.name_n + h.groups_n + h.ask_n + h.epoch_n +
-                          h.stanza_n)
+    if (!str_take_into(&data, &h, sizeof h) || data.n != (uint64_t)h.jid_n + h.name_n +
+                                                                 h.groups_n + h.ask_n +
+                                                                 h.epoch_n + h.stanza_n)
         return false;
     *ret = (struct roster_change){ .n = h.n,
         .began_ms = h.began_ms,
@@ -87,13 +73,12 @@ roster_change_unpack(struct str data, struct roster_change *ret)
         .origin = h.origin,
         .tries = h.tries };
     ret->contact.bits = h.bits;
-    ret->contact.jid = take(&data, h.jid_n);
-    ret->contact.name = take(&data, h.name_n);
-    ret->contact.groups = take(&data, h.groups_n);
-    ret->contact.ask = take(&data, h.ask_n);
-    ret->epoch = take(&data, h.epoch_n);
-    ret->stanza = take(&data, h.stanza_n);
-    return true;
+    return str_take(&data, h.jid_n, &ret->contact.jid) &&
+           str_take(&data, h.name_n, &ret->contact.name) &&
+           str_take(&data, h.groups_n, &ret->contact.groups) &&
+           str_take(&data, h.ask_n, &ret->contact.ask) &&
+           str_take(&data, h.epoch_n, &ret->epoch) &&
+           str_take(&data, h.stanza_n, &ret->stanza);
 }
 
 static void

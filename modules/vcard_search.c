@@ -211,13 +211,7 @@ take(struct str *rest, struct str *ret)
 {
     uint32_t n;
 
-    if (rest->n < sizeof n)
-        return false;
-    memcpy(&n, rest->p, sizeof n);
-    *ret = (struct str){ rest->p + sizeof n, n };
-    rest->p += sizeof n + n;
-    rest->n -= sizeof n + n;
-    return true;
+    return str_take_into(rest, &n, sizeof n) && str_take(rest, n, ret);
 }
 
 static void

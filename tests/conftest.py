@@ -102,11 +102,17 @@ def shared_server(whole_run_maker):
     return whole_run_maker()
 
 
+@pytest.fixture(scope="module")
+def shared(shared_server):
+    """Behind `server`: a file whose tests need other options has a fixture of this name."""
+    return shared_server
+
+
 @pytest.fixture
-def server(shared_server):
-    shared_server.new_test()
-    yield shared_server
-    shared_server.new_test()
+def server(shared):
+    shared.new_test()
+    yield shared
+    shared.new_test()
 
 
 @pytest.fixture(scope="session")
@@ -117,7 +123,7 @@ def shared_pgsql(whole_run_maker):
 @pytest.fixture(params=["sqlite", "pgsql"])
 def any_server(request):
     """The shared server, once with each database."""
-    s = request.getfixturevalue("shared_server" if request.param == "sqlite" else "shared_pgsql")
+    s = request.getfixturevalue("shared" if request.param == "sqlite" else "shared_pgsql")
     s.new_test()
     yield s
     s.new_test()

@@ -65,10 +65,28 @@ drop_key(struct worker *w, struct held_list *list, struct str key)
 }
 
 void
+held_append(struct worker *w, struct held_list **at, struct held *h)
+{
+    struct held_list *list = *at;
+
+    if (!list) {
+        list = slot_alloc(w, sizeof *list);
+        *list = (struct held_list){ 0 };
+        SET(w, *at, list);
+    }
+    if (list->last)
+        SET(w, list->last->next, h);
+    else
+        SET(w, list->first, h);
+    SET(w, list->last, h);
+    SET(w, list->n, list->n + 1);
+    SET(w, list->bytes, list->bytes + h->n);
+}
+
+void
 session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
         struct str bytes)
 {
-    struct held_list *list = c->held;
     struct held *h;
 
     worker_begin(w, c);
@@ -78,20 +96,9 @@ session_hold(struct worker *w, struct conn *c, struct str key, bool instead,
     };
     memcpy(h->text, key.p, key.n);
     memcpy(h->text + key.n, bytes.p, bytes.n);
-    if (!list) {
-        list = slot_alloc(w, sizeof *list);
-        *list = (struct held_list){ 0 };
-        SET(w, c->held, list);
-    } else if (instead) {
-        drop_key(w, list, key);
-    }
-    if (list->last)
-        SET(w, list->last->next, h);
-    else
-        SET(w, list->first, h);
-    SET(w, list->last, h);
-    SET(w, list->n, list->n + 1);
-    SET(w, list->bytes, list->bytes + h->n);
+    if (c->held && instead)
+        drop_key(w, c->held, key);
+    held_append(w, &c->held, h);
     proc_count(w->proc, COUNTER_HELD, 1);
     worker_commit(w);
 }

@@ -20,6 +20,7 @@
 
 #include "base/clock.h"
 #include "worker/conn.h"
+#include "worker/held.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/undelivered.h"
@@ -57,23 +58,11 @@ session_older_begin(struct worker *w, struct conn *c)
 static void
 add(struct worker *w, struct conn *c, struct str bytes)
 {
-    struct held_list *list = c->late;
     struct held *h = slot_alloc(w, sizeof *h + bytes.n);
 
     *h = (struct held){ .since_us = clock_wall_us(), .n = (uint32_t)bytes.n };
     memcpy(h->text, bytes.p, bytes.n);
-    if (!list) {
-        list = slot_alloc(w, sizeof *list);
-        *list = (struct held_list){ 0 };
-        SET(w, c->late, list);
-    }
-    if (list->last)
-        SET(w, list->last->next, h);
-    else
-        SET(w, list->first, h);
-    SET(w, list->last, h);
-    SET(w, list->n, list->n + 1);
-    SET(w, list->bytes, list->bytes + h->n);
+    held_append(w, &c->late, h);
 }
 
 /* Ends the wait; every message goes to fn. */

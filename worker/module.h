@@ -20,6 +20,7 @@
 #include "worker/module_home.h"
 #include "worker/module_hook.h"
 #include "worker/module_presence.h"
+#include "worker/module_purge.h"
 #include "worker/module_route.h"
 #include "worker/module_session.h"
 #include "worker/module_worker.h"

@@ -192,6 +192,17 @@ out_pending(const struct conn *c)
     return c->out.bytes > 0 || c->wire.bytes > 0;
 }
 
+/* The end of a stream is followed by the end of TLS, once. */
+static void
+close_tls(struct worker *w, struct conn *c)
+{
+    if (c->out.bytes > 0 ||
+            (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) != CONN_CLOSE_SENT)
+        return;
+    tls_close(w, c);
+    SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
+}
+
 /* Turns what waits in plain text into records, but not too much at once. */
 static int
 out_seal(struct worker *w, struct conn *c)
@@ -210,11 +221,8 @@ out_seal(struct worker *w, struct conn *c)
             out_drop(w, &c->out, part.n);
         killpoint(OUT_SEALED);
     }
-    if (r == 0 && c->out.bytes == 0 &&
-            (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
-        tls_close(w, c);
-        SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
-    }
+    if (r == 0)
+        close_tls(w, c);
     worker_commit(w);
     return r;
 }
@@ -281,11 +289,8 @@ kernel_flush(struct worker *w, struct conn *c, struct live *l)
     worker_begin(w, NULL);
     if (r == 0)
         r = tls_flush_kernel(w, c, c->tx_total - before);
-    if (r == 0 && c->out.bytes == 0 &&
-            (c->flags & (CONN_CLOSE_SENT | CONN_TLS_CLOSED)) == CONN_CLOSE_SENT) {
-        tls_close(w, c);
-        SET(w, c->flags, c->flags | CONN_TLS_CLOSED);
-    }
+    if (r == 0)
+        close_tls(w, c);
     worker_commit(w);
     return r;
 }

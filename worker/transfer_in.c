@@ -19,35 +19,19 @@ pointer_set(void *rec, size_t at, const void *p)
     memcpy((char *)rec + at, &p, sizeof p);
 }
 
-static bool
-take(struct str *from, void *to, size_t n)
-{
-    if (from->n < n)
-        return false;
-    memcpy(to, from->p, n);
-    from->p += n;
-    from->n -= n;
-    return true;
-}
-
 /* A length, and so many bytes. */
 static bool
 take_sized(struct str *from, struct str *ret)
 {
     uint32_t n;
 
-    if (!take(from, &n, sizeof n) || from->n < n)
-        return false;
-    *ret = (struct str){ from->p, n };
-    from->p += n;
-    from->n -= n;
-    return true;
+    return str_take_into(from, &n, sizeof n) && str_take(from, n, ret);
 }
 
 static bool
 take_field(struct str *from, uint16_t *ret_number, struct str *ret)
 {
-    return take(from, ret_number, sizeof *ret_number) && take_sized(from, ret);
+    return str_take_into(from, ret_number, sizeof *ret_number) && take_sized(from, ret);
 }
 
 static int get_fields(
@@ -256,8 +240,9 @@ get_frame(struct slot *slot, struct str bytes)
     struct outbox_entry e = { 0 };
     uint32_t size;
 
-    if (!take(&bytes, &e.to, sizeof e.to) || !take(&bytes, &e.type, sizeof e.type) ||
-            !take(&bytes, &e.number, sizeof e.number))
+    if (!str_take_into(&bytes, &e.to, sizeof e.to) ||
+            !str_take_into(&bytes, &e.type, sizeof e.type) ||
+            !str_take_into(&bytes, &e.number, sizeof e.number))
         return -EBADMSG;
     e.len = (uint32_t)bytes.n;
     size = (uint32_t)(sizeof e + e.len + 7) & ~7u;
@@ -284,7 +269,7 @@ get_part(struct slot *slot, struct slab *slab, uint32_t part, uint32_t index,
     case PART_FRAME:
         return get_frame(slot, bytes);
     case PART_OUTBOX:
-        return take(&bytes, &slot->outbox.number, sizeof slot->outbox.number)
+        return str_take_into(&bytes, &slot->outbox.number, sizeof slot->outbox.number)
                        ? 0
                        : -EBADMSG;
     }
@@ -302,7 +287,8 @@ get_all(struct slot *slot, struct slab *slab, struct str bytes)
     slot->outbox.which = 0;
     slot->outbox.len = 0;
     while (bytes.n > 0 && r == 0) {
-        if (!take(&bytes, &part, sizeof part) || !take(&bytes, &index, sizeof index) ||
+        if (!str_take_into(&bytes, &part, sizeof part) ||
+                !str_take_into(&bytes, &index, sizeof index) ||
                 !take_sized(&bytes, &content))
             return -EBADMSG;
         r = get_part(slot, slab, part, index, content);

@@ -45,6 +45,23 @@ load_client(int index)
                                                    : NULL;
 }
 
+void
+load_each(void (*fn)(struct client *c))
+{
+    for (int i = load.first; i < load.end; i++)
+        fn(load_client(i));
+}
+
+uint64_t
+load_unanswered(void)
+{
+    uint64_t n = 0;
+
+    for (int i = load.first; i < load.end; i++)
+        n += load_client(i)->received < load_client(i)->sent;
+    return n;
+}
+
 /* epoll's own timeout has steps of a millisecond, too coarse for open loops. */
 static void
 turn(uint64_t until_us)

@@ -50,6 +50,8 @@ struct load {
 extern struct load load;
 
 struct client *load_client(int index); /* NULL when it is not of this process */
+void load_each(void (*fn)(struct client *c));
+uint64_t load_unanswered(void); /* how many have received less than they have sent */
 
 /*
  * Rows of scenario.def. All of it runs in each process; functions may be NULL.

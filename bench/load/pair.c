@@ -52,3 +52,18 @@ pair_receive(struct client *c, struct str name, struct str element,
     c->last_us = clock_us();
     return true;
 }
+
+bool
+pair_measure(
+        struct client *c, struct str name, struct str element, uint64_t *ret_now_us)
+{
+    struct pair_message m;
+
+    if (!pair_receive(c, name, element, &m))
+        return false;
+    *ret_now_us = clock_us();
+    latency_add(&load.result->latency, *ret_now_us - m.sent_us);
+    if (*ret_now_us < load.until_us)
+        load.result->n_ops++;
+    return true;
+}

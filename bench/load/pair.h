@@ -18,5 +18,8 @@ void pair_send(struct client *c, uint64_t us);
  * number. */
 bool pair_receive(struct client *c, struct str name, struct str element,
         struct pair_message *ret_message);
+/* The same, and its latency is counted. */
+bool pair_measure(
+        struct client *c, struct str name, struct str element, uint64_t *ret_now_us);
 
 #endif

@@ -24,15 +24,10 @@ begin(void)
 static void
 element(struct client *c, struct str name, struct str el)
 {
-    struct pair_message m;
     uint64_t now;
 
-    if (!pair_receive(c, name, el, &m))
+    if (!pair_measure(c, name, el, &now))
         return;
-    now = clock_us();
-    latency_add(&load.result->latency, now - m.sent_us);
-    if (now < load.until_us)
-        load.result->n_ops++;
     if (load.opt->rate)
         c->due_us = now + pause_us();
     else if (now < load.until_us)

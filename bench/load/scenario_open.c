@@ -7,7 +7,6 @@
  */
 #include "bench/load/load.h"
 
-#include "base/clock.h"
 #include "bench/load/pair.h"
 
 static uint64_t n_sent, n_received;
@@ -36,16 +35,9 @@ tick(uint64_t now)
 static void
 element(struct client *c, struct str name, struct str el)
 {
-    struct pair_message m;
     uint64_t now;
 
-    if (!pair_receive(c, name, el, &m))
-        return;
-    now = clock_us();
-    n_received++;
-    latency_add(&load.result->latency, now - m.sent_us);
-    if (now < load.until_us)
-        load.result->n_ops++;
+    n_received += pair_measure(c, name, el, &now);
 }
 
 static uint64_t

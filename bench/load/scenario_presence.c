@@ -20,8 +20,7 @@ send_presence(struct client *c)
 static void
 begin(void)
 {
-    for (int i = load.first; i < load.end; i++)
-        send_presence(load_client(i));
+    load_each(send_presence);
 }
 
 static void
@@ -42,18 +41,8 @@ element(struct client *c, struct str name, struct str el)
         send_presence(c);
 }
 
-static uint64_t
-open_(void)
-{
-    uint64_t n = 0;
-
-    for (int i = load.first; i < load.end; i++)
-        n += load_client(i)->received < load_client(i)->sent;
-    return n;
-}
-
 const struct scenario scenario_presence = {
     .begin = begin,
     .element = element,
-    .open = open_,
+    .open = load_unanswered,
 };

@@ -15,8 +15,7 @@ ask(struct client *c)
 static void
 begin(void)
 {
-    for (int i = load.first; i < load.end; i++)
-        ask(load_client(i));
+    load_each(ask);
 }
 
 static void
@@ -36,18 +35,8 @@ element(struct client *c, struct str name, struct str el)
     }
 }
 
-static uint64_t
-open_(void)
-{
-    uint64_t n = 0;
-
-    for (int i = load.first; i < load.end; i++)
-        n += load_client(i)->received < load_client(i)->sent;
-    return n;
-}
-
 const struct scenario scenario_roster = {
     .begin = begin,
     .element = element,
-    .open = open_,
+    .open = load_unanswered,
 };

@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #include "base/log.h"
-#include "tests/unit/tls_alone.h"
+#include "tests/unit/rig/tls_alone.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

@@ -25,15 +25,19 @@ def _text(server, statement):
     return statement.replace("?", "%s") if server.database == "pgsql" else statement
 
 
-def rows(server, statement, *parameters, host=None):
+def sql(server, statement, *parameters, host=None):
+    """Rows of a query; of a change, none."""
     with cursor(server, host) as c:
         c.execute(_text(server, statement), parameters)
-        return c.fetchall()
+        return c.fetchall() if c.description else []
+
+
+def rows(server, statement, *parameters, host=None):
+    return sql(server, statement, *parameters, host=host)
 
 
 def change(server, statement, *parameters, host=None):
-    with cursor(server, host) as c:
-        c.execute(_text(server, statement), parameters)
+    sql(server, statement, *parameters, host=host)
 
 
 def change_many(server, statement, many, host=None):

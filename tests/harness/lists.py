@@ -1,7 +1,6 @@
 """lists.py -- what tests of privacy lists and block lists say to a server"""
-import sqlite3
-
 from . import xml
+from .database import sql
 
 NS = "jabber:iq:privacy"
 NS_BLOCKING = "urn:xmpp:blocking"
@@ -13,31 +12,8 @@ MODULES = {"mod_ping": {}, "mod_roster": {}, "mod_privacy": {}, "mod_blocking": 
 
 def execute(server, *statements):
     """Writes as somebody else than the server: each statement with its parameters."""
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        for text, *values in statements:
-            c.cursor().execute(text.replace("?", "%s"), values)
-        c.close()
-        return
-    c = sqlite3.connect(f"{server.dir}/sqlite/{server.hosts[0]}.sqlite", timeout=10)
-    with c:
-        for text, *values in statements:
-            c.execute(text, values)
-    c.close()
-
-
-def rows(server, text, *values):
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(text.replace("?", "%s"), values)
-    else:
-        c = sqlite3.connect(f"file:{server.dir}/sqlite/{server.hosts[0]}.sqlite?mode=ro", uri=True,
-                            timeout=10)
-        cursor = c.execute(text, values)
-    found = cursor.fetchall()
-    c.close()
-    return found
+    for text, *values in statements:
+        sql(server, text, *values)
 
 
 ROSTER = ("insert into rosterusers (username, jid, nick, subscription, approved, ask, askmessage,"

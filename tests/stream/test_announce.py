@@ -1,9 +1,8 @@
 """Announcements and the message of the day, as ejabberd's mod_announce has them"""
-import sqlite3
-
 import pytest
 
 from harness import wait, xml
+from harness.database import change_many, sql
 
 NS = "http://jabber.org/protocol/commands"
 ADMIN = "http://jabber.org/protocol/admin"
@@ -34,24 +33,6 @@ def server(shared):
         shared.ctl("announce_motd_delete", host)
         wait.until(lambda: not rows(shared, host), "no message of the day")
     shared.new_test()
-
-
-def sql(server, text, *values, host=NET):
-    """Rows of the server's database, or a change of it behind its back."""
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(text.replace("?", "%s"), values)
-        found = cursor.fetchall() if cursor.description else []
-        c.close()
-        return found
-    c = sqlite3.connect(f"{server.dir}/sqlite/{host}.sqlite", timeout=20)
-    try:
-        found = c.execute(text, values).fetchall()
-        c.commit()
-        return found
-    finally:
-        c.close()
 
 
 def rows(server, host=NET):
@@ -381,15 +362,7 @@ def test_workers_die_while_they_announce(make_server, shared):
     server = make_server(database=shared.database, hosts=(NET, ORG), config=CONFIG)
     server.account("zz-first")
     insert = "insert into users (username, server_host, type, password) values (?, ?, 1, 'x')"
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        c.cursor().executemany(insert.replace("?", "%s"), [(f"u{i:05}", NET) for i in range(3000)])
-        c.close()
-    else:
-        c = sqlite3.connect(f"{server.dir}/sqlite/{NET}.sqlite", timeout=20)
-        c.executemany(insert, [(f"u{i:05}", NET) for i in range(3000)])
-        c.commit()
-        c.close()
+    change_many(server, insert, [(f"u{i:05}", NET) for i in range(3000)])
     admin = server.stream("admin").login()
     there = [server.stream(f"{p}-{i}", worker=i % 2).login("online")
              for i, p in enumerate(["aa", "mm", "u00100x", "u01500x", "u02500x", "zz"])]

@@ -7,33 +7,19 @@ import pytest
 
 from harness import lists as L
 from harness import wait, xml
+from harness.database import sql
 
 BLOCKED = f"<blocked xmlns='{L.NS_ERRORS}'/>"
 
 
 @pytest.fixture(scope="module")
-def sqlite_base(session_maker):
+def shared(session_maker):
     return session_maker(workers=2, config={"modules": L.MODULES})
 
 
 @pytest.fixture(scope="module")
-def pgsql_base(session_maker):
+def shared_pgsql(session_maker):
     return session_maker(workers=2, database="pgsql", config={"modules": L.MODULES})
-
-
-@pytest.fixture
-def server(sqlite_base):
-    sqlite_base.new_test()
-    yield sqlite_base
-    sqlite_base.new_test()
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def any_server(request):
-    s = request.getfixturevalue(f"{request.param}_base")
-    s.new_test()
-    yield s
-    s.new_test()
 
 
 def push(what, *jids):
@@ -462,7 +448,7 @@ def test_rows_that_ejabberd_wrote(any_server):
     assert L.blocklist(s) == ["blocked@example.net"]
     L.block(s, "new@example.net")
     # ejabberd reads the same again.
-    found = L.rows(any_server, "select t, value, action, match_all from privacy_list_data where id = ?"
+    found = sql(any_server, "select t, value, action, match_all from privacy_list_data where id = ?"
                                " order by ord", base)
     assert [tuple(r) for r in found][:3] == [
         ("j", "new@example.net", "d", True), ("j", "blocked@example.net", "d", True),
@@ -474,7 +460,7 @@ def test_an_unregistered_account_leaves_nothing(any_server):
     L.block(juliet, "romeo@example.org")
     any_server.ctl("unregister", juliet.user, juliet.host)
     for table in ("privacy_list", "privacy_default_list"):
-        assert L.rows(any_server, f"select count(*) from {table} where username = ?", juliet.user) == [(0,)]
+        assert sql(any_server, f"select count(*) from {table} where username = ?", juliet.user) == [(0,)]
 
 
 # Processes that die

@@ -5,11 +5,11 @@ other modules (PEP).
 """
 import base64
 import hashlib
-import sqlite3
 
 import pytest
 
 from harness import wait, xml
+from harness.database import sql
 
 CAPS = "http://jabber.org/protocol/caps"
 INFO = "http://jabber.org/protocol/disco#info"
@@ -20,13 +20,6 @@ NODE = "http://client.example.net/?a=1&b=2"
 @pytest.fixture(scope="module", params=["sqlite", "pgsql"])
 def shared(request, session_maker):
     return session_maker(config={"modules": MODULES}, database=request.param)
-
-
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
 
 
 class Client:
@@ -53,16 +46,8 @@ class Client:
 
 
 def rows(server, node, ver):
-    query = "select feature from caps_features where node = %s and subnode = %s order by feature"
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(query, [node, ver])
-        found = cursor.fetchall()
-    else:
-        c = sqlite3.connect(f"file:{server.dir}/sqlite/{server.hosts[0]}.sqlite?mode=ro", uri=True)
-        found = c.execute(query.replace("%s", "?"), [node, ver]).fetchall()
-    c.close()
+    found = sql(server, "select feature from caps_features where node = ? and subnode = ? order by feature",
+                node, ver)
     return [f for (f,) in found]
 
 

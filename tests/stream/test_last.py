@@ -1,11 +1,11 @@
 """Last activity: XEP-0012 (mod_last); over two workers, on both databases"""
 import re
-import sqlite3
 import time
 
 import pytest
 
 from harness import roster, wait, xml
+from harness.database import sql
 
 NS = "jabber:iq:last"
 QUERY = f"<query xmlns='{NS}'/>"
@@ -17,30 +17,8 @@ def shared(request, session_maker):
     return session_maker(config={"modules": MODULES}, database=request.param)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
-def sql(server, query, *values):
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        c.autocommit = True
-        cursor = c.cursor()
-        cursor.execute(query, values)
-        found = cursor.fetchall() if cursor.description else []
-    else:
-        c = sqlite3.connect(f"{server.dir}/sqlite/{server.hosts[0]}.sqlite", timeout=20)
-        found = c.execute(query.replace("%s", "?"), values).fetchall()
-        c.commit()
-    c.close()
-    return found
-
-
 def row(server, user):
-    found = sql(server, "select seconds, state from last where username = %s", user)
+    found = sql(server, "select seconds, state from last where username = ?", user)
     return found[0] if found else None
 
 
@@ -124,7 +102,7 @@ def test_a_contact_that_never_was_there(server):
     romeo.send("<presence type='unavailable'/>")
     juliet.expect("<presence type='unavailable'/>")
     gone(server, romeo)
-    sql(server, "delete from last where username = %s", romeo.user)
+    sql(server, "delete from last where username = ?", romeo.user)
     assert xml.error_of(ask(juliet, romeo.bare)) == ("cancel", "service-unavailable")
 
 

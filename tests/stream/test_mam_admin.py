@@ -12,24 +12,18 @@ DAY = 86_400_000_000
 PEERS = ("romeo@example.net/a", "nurse@example.net")
 
 
-@pytest.fixture(scope="module")
-def mam_sqlite(session_maker):
-    return session_maker(config=CONFIG)
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    return session_maker(config=CONFIG, database=request.param)
 
 
-@pytest.fixture(scope="module")
-def mam_pgsql(session_maker):
-    return session_maker(config=CONFIG, database="pgsql")
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def server(request):
-    s = request.getfixturevalue(f"mam_{request.param}")
-    s.new_test()
-    s.account("first")  # answered when the schema is complete
-    database.change(s, "delete from archive")
-    yield s
-    s.new_test()
+@pytest.fixture
+def server(shared):
+    shared.new_test()
+    shared.account("first")  # answered when the schema is complete
+    database.change(shared, "delete from archive")
+    yield shared
+    shared.new_test()
 
 
 @pytest.fixture

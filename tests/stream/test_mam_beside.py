@@ -11,22 +11,9 @@ MODULES = {"mod_ping": {}, "mod_disco": {}, "mod_roster": {}, "mod_offline": {},
            "mod_mam": {"default": "always"}}
 
 
-@pytest.fixture(scope="module")
-def beside_sqlite(session_maker):
-    return session_maker(config={"modules": MODULES})
-
-
-@pytest.fixture(scope="module")
-def beside_pgsql(session_maker):
-    return session_maker(config={"modules": MODULES}, database="pgsql")
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def server(request):
-    s = request.getfixturevalue(f"beside_{request.param}")
-    s.new_test()
-    yield s
-    s.new_test()
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    return session_maker(config={"modules": MODULES}, database=request.param)
 
 
 def test_offline_storage_and_archive(server):

@@ -10,22 +10,9 @@ def config(**options):
     return {"modules": {"mod_ping": {}, "mod_mam": options}}
 
 
-@pytest.fixture(scope="module")
-def mam_sqlite(session_maker):
-    return session_maker(config=config(default="always"))
-
-
-@pytest.fixture(scope="module")
-def mam_pgsql(session_maker):
-    return session_maker(config=config(default="always"), database="pgsql")
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def server(request):
-    s = request.getfixturevalue(f"mam_{request.param}")
-    s.new_test()
-    yield s
-    s.new_test()
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    return session_maker(config=config(default="always"), database=request.param)
 
 
 def prefs(default, always=(), never=()):

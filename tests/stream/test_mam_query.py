@@ -11,22 +11,9 @@ START, STEP = 1_700_000_000_000_000, 1_000_000
 PEERS = ("romeo@example.net/a", "romeo@example.net/b", "nurse@example.net")
 
 
-@pytest.fixture(scope="module")
-def mam_sqlite(session_maker):
-    return session_maker(config=CONFIG)
-
-
-@pytest.fixture(scope="module")
-def mam_pgsql(session_maker):
-    return session_maker(config=CONFIG, database="pgsql")
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def server(request):
-    s = request.getfixturevalue(f"mam_{request.param}")
-    s.new_test()
-    yield s
-    s.new_test()
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    return session_maker(config=CONFIG, database=request.param)
 
 
 @pytest.fixture
@@ -283,11 +270,10 @@ WRONG = [
 
 
 @pytest.mark.parametrize("text, condition, kind", WRONG, ids=range(len(WRONG)))
-def test_what_is_wrong(mam_sqlite, text, condition, kind):
+def test_what_is_wrong(server, text, condition, kind):
     """4.1.3, 4.1.5, 4.3.2; XEP-0059, 2.6"""
-    mam_sqlite.new_test()
-    juliet = mam_sqlite.stream("juliet").login(until="online")
-    mam.fill(mam_sqlite, juliet.user, 2, START, STEP, PEERS)
+    juliet = server.stream("juliet").login(until="online")
+    mam.fill(server, juliet.user, 2, START, STEP, PEERS)
     assert mam.error(juliet, text) == (condition, kind)
 
 

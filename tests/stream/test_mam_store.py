@@ -7,22 +7,9 @@ MODULES = {"mod_ping": {}, "mod_mam": {"default": "always"}}
 CONFIG = {"modules": MODULES}
 
 
-@pytest.fixture(scope="module")
-def mam_sqlite(session_maker):
-    return session_maker(config=CONFIG)
-
-
-@pytest.fixture(scope="module")
-def mam_pgsql(session_maker):
-    return session_maker(config=CONFIG, database="pgsql")
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def server(request):
-    s = request.getfixturevalue(f"mam_{request.param}")
-    s.new_test()
-    yield s
-    s.new_test()
+@pytest.fixture(scope="module", params=["sqlite", "pgsql"])
+def shared(request, session_maker):
+    return session_maker(config=CONFIG, database=request.param)
 
 
 def chat(a, b, body="Wherefore?", inner="", to=None, attributes="type='chat' id='m1'"):

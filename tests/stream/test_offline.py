@@ -7,13 +7,13 @@ import datetime
 import os
 import signal
 import socket
-import sqlite3
 import threading
 import time
 
 import pytest
 
 from harness import wait, xml
+from harness.database import sql
 
 MODULES = {"mod_ping": {}, "mod_offline": {}, "mod_carboncopy": {}}
 UNAVAILABLE = "<message type='error' id='{}'><error type='cancel'><service-unavailable/></error></message>"
@@ -31,21 +31,6 @@ def offline(offline_server):
     offline_server.new_test()
     yield offline_server
     offline_server.new_test()
-
-
-def database(server, query, *args):
-    """Rows of a query; of a change: none."""
-    if server.cluster:
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(query.replace("?", "%s"), args)
-    else:
-        c = sqlite3.connect(f"{server.dir}/sqlite/{server.hosts[0]}.sqlite", timeout=20)
-        cursor = c.execute(query, args)
-    rows = cursor.fetchall() if cursor.description else []
-    c.commit()
-    c.close()
-    return rows
 
 
 def stored(server, account, n):
@@ -102,7 +87,7 @@ def test_the_row_is_ejabberd_s(offline):
     romeo = offline.account("romeo")
     juliet.send(f"<message to='{romeo.bare}/x' type='chat' id='r'><body>?</body></message>")
     stored(offline, romeo, 1)
-    [(row, created)] = database(offline, "select xml, created_at from spool where username = ?",
+    [(row, created)] = sql(offline, "select xml, created_at from spool where username = ?",
                                 romeo.user)
     el = xml.parse(row)
     assert el.tag == "{jabber:client}message"
@@ -125,7 +110,7 @@ def test_rows_of_ejabberd_are_delivered(offline):
     romeo = offline.account("romeo")
     for row in ("<message", "<presence xmlns='jabber:client'/>", EJABBERD.format(to=romeo.bare),
                 f"<message xmlns='jabber:client' to='{romeo.bare}/gone' from='a@b' id='old'><body>x</body></message>"):
-        database(offline, "insert into spool (username, xml) values (?, ?)", romeo.user, row)
+        sql(offline, "insert into spool (username, xml) values (?, ?)", romeo.user, row)
     r = offline.stream("romeo").login(until="online")
     got = r.expect(f"<message from='romeo@elsewhere.example/r' to='{romeo.bare}' id='m1'>"
                    "<body>First &lt;é&gt; 🌹 &amp; 'quo\"te'</body><thread>t1</thread></message>")
@@ -332,7 +317,7 @@ def test_table_1_no_such_account(offline, where, kind):
     if kind != "headline" or where:
         juliet.expect(UNAVAILABLE.format("m1"))
     juliet.expect_nothing()
-    assert database(offline, "select * from spool where username = 'no-such-user'") == []
+    assert sql(offline, "select * from spool where username = 'no-such-user'") == []
 
 
 # What is not kept
@@ -566,7 +551,7 @@ def test_old_messages_are_deleted(offline):
     for i in range(2):
         juliet.send(text(i, romeo.bare))
     stored(offline, romeo, 2)
-    database(offline, "update spool set created_at = '2001-01-01 00:00:00' where username = ?"
+    sql(offline, "update spool set created_at = '2001-01-01 00:00:00' where username = ?"
                       " and xml like ?", romeo.user, "%m0%")
     offline.ctl("delete_old_messages", "30")
     stored(offline, romeo, 1)
@@ -591,7 +576,7 @@ def test_old_messages_are_deleted_in_portions(offline):
     assert status() == "Operation not started"
     assert offline.ctl("abort_delete_old_messages", "example.net") == "No task running"
     assert begin("x", "2", "60")[0] and begin("30", "0", "60")[0]
-    database(offline, "update spool set created_at = '2001-01-01 00:00:00' where username = ?"
+    sql(offline, "update spool set created_at = '2001-01-01 00:00:00' where username = ?"
                       " and not xml like ?", romeo.user, "%m0%")
     assert begin("30", "2", "1")[0] == 0
     wait.until(lambda: status() == "Operation in progress, deleted 2 messages", "the first portion")
@@ -630,7 +615,7 @@ def test_an_account_that_is_removed_takes_its_messages(offline):
     juliet.send(text(1, romeo.bare))
     stored(offline, romeo, 1)
     offline.ctl("unregister", romeo.user, "example.net")
-    assert database(offline, "select * from spool where username = ?", romeo.user) == []
+    assert sql(offline, "select * from spool where username = ?", romeo.user) == []
 
 
 # Options

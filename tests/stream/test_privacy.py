@@ -7,31 +7,17 @@ import pytest
 
 from harness import lists as L
 from harness import wait, xml
+from harness.database import sql
 
 
 @pytest.fixture(scope="module")
-def sqlite_base(session_maker):
+def shared(session_maker):
     return session_maker(workers=2, config={"modules": L.MODULES})
 
 
 @pytest.fixture(scope="module")
-def pgsql_base(session_maker):
+def shared_pgsql(session_maker):
     return session_maker(workers=2, database="pgsql", config={"modules": L.MODULES})
-
-
-@pytest.fixture
-def server(sqlite_base):
-    sqlite_base.new_test()
-    yield sqlite_base
-    sqlite_base.new_test()
-
-
-@pytest.fixture(params=["sqlite", "pgsql"])
-def any_server(request):
-    s = request.getfixturevalue(f"{request.param}_base")
-    s.new_test()
-    yield s
-    s.new_test()
 
 
 # 2.1 Syntax and semantics
@@ -83,7 +69,7 @@ def test_a_list_is_kept_as_it_was_given(any_server):
         (7, "deny", "group", "Fri 'ends & \"co\"", ["iq"]),
         (11, "deny", "subscription", "none", ["iq", "message", "presence-in", "presence-out"]),
         (4294967295, "allow", None, None, [])]
-    found = L.rows(any_server, "select t, value, action, cast(ord as bigint), match_all, match_iq,"
+    found = sql(any_server, "select t, value, action, cast(ord as bigint), match_all, match_iq,"
                                " match_message, match_presence_in, match_presence_out"
                                " from privacy_list_data d join privacy_list l on l.id = d.id"
                                " where username = ? order by d.ord", account.user)
@@ -383,8 +369,8 @@ def test_removing_a_list(any_server):
     answer, before = L.ask(juliet, L.query("<list name='private'/>"))
     L.ok(answer)
     assert L.names(juliet) == (None, None, [])
-    assert L.rows(any_server, "select count(*) from privacy_list where username = ?", juliet.user) == [(0,)]
-    assert L.rows(any_server, "select count(*) from privacy_list_data d left join privacy_list l on l.id = d.id"
+    assert sql(any_server, "select count(*) from privacy_list where username = ?", juliet.user) == [(0,)]
+    assert sql(any_server, "select count(*) from privacy_list_data d left join privacy_list l on l.id = d.id"
                               " where l.id is null") == [(0,)]
 
 
@@ -618,7 +604,7 @@ def test_subscriptions_of_a_blocked_contact(any_server):
         romeo.send(f"<presence type='{t}' to='{juliet.bare}'/>")
     L.bounces(romeo, juliet.full)
     juliet.expect_nothing()
-    assert L.rows(any_server, "select count(*) from rosterusers where username = ?", juliet.user) == [(0,)]
+    assert sql(any_server, "select count(*) from rosterusers where username = ?", juliet.user) == [(0,)]
 
 
 def test_requests_to_the_account_of_who_blocks(server):

@@ -46,13 +46,6 @@ def shared(request, session_maker):
     return session_maker(config=config, hosts=tuple(HOSTS), database=request.param)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 def name(server, user):
     """Another one in each test"""
     return f"{user}-{server.n_test}"

@@ -1,11 +1,11 @@
 """The end of an account: contacts, sessions, what was kept (worker/removal.c)"""
 import os
 import signal
-import sqlite3
 
 import pytest
 
 from harness import wait
+from harness.database import sql
 from harness.roster import (befriend, expect_nothing_but_unavailable, get, item, items, online,
                             subscription, take_push, take_until_pushes)
 
@@ -21,24 +21,9 @@ def shared(request, session_maker):
     return session_maker(config=config, hosts=HOSTS, database=request.param)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 def count(server, table, user, host):
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(f"select count(*) from {table} where username = %s", [user])
-        return cursor.fetchone()[0]
-    c = sqlite3.connect(f"file:{server.dir}/sqlite/{host}.sqlite?mode=ro", uri=True)
-    try:
-        return c.execute(f"select count(*) from {table} where username = ?", [user]).fetchone()[0]
-    finally:
-        c.close()
+    (n,), = sql(server, f"select count(*) from {table} where username = ?", user, host=host)
+    return n
 
 
 def test_contacts_hear_of_it(server):

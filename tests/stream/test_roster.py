@@ -1,10 +1,10 @@
 """Contact lists: RFC 6121, section 2 (mod_roster)"""
-import sqlite3
 import xml.etree.ElementTree as ET
 
 import pytest
 
 from harness import roster, wait, xml
+from harness.database import change_many, sql
 from harness.roster import (NS, change, get, interested, item, items, query, refused,
                             take_push)
 
@@ -17,35 +17,10 @@ def shared(request, session_maker):
     return session_maker(database=request.param, config={"modules": MODULES})
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 @pytest.fixture(scope="module")
 def shared_sqlite(session_maker):
     """Default options: no versions."""
     return session_maker(config={"modules": {"mod_ping": {}, "mod_roster": {}}})
-
-
-def sql(server, text, *values, host="example.net"):
-    """Rows of the server's database, or a change of it behind its back."""
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(text.replace("?", "%s"), values)
-        found = cursor.fetchall() if cursor.description else []
-        c.close()
-        return found
-    c = sqlite3.connect(f"{server.dir}/sqlite/{host}.sqlite", timeout=20)
-    try:
-        found = c.execute(text, values).fetchall()
-        c.commit()
-        return found
-    finally:
-        c.close()
 
 
 def two_of(server, name="juliet"):
@@ -557,21 +532,11 @@ def test_a_large_roster(server):
     account = server.account("juliet")
     values = [(account.user, f"contact{i}@example.net", f"Contact {i}", "B", False, "N")
               for i in range(1000)]
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor, mark = c.cursor(), "%s"
-    else:
-        c = sqlite3.connect(f"{server.dir}/sqlite/example.net.sqlite", timeout=20)
-        cursor, mark = c.cursor(), "?"
-    marks = ", ".join([mark] * 6)
-    cursor.executemany("insert into rosterusers (username, jid, nick, subscription, approved, ask,"
-                       f" askmessage, server, subscribe, type) values ({marks}, '', 'N', '', 'item')",
-                       values)
-    cursor.executemany(f"insert into rostergroups (username, jid, grp) values ({mark}, {mark}, {mark})",
-                       [(v[0], v[1], f"g{i % 7}") for i, v in enumerate(values)])
-    if server.database != "pgsql":
-        c.commit()
-    c.close()
+    change_many(server, "insert into rosterusers (username, jid, nick, subscription, approved, ask,"
+                        " askmessage, server, subscribe, type) values (?, ?, ?, ?, ?, ?, '', 'N', '', 'item')",
+                values)
+    change_many(server, "insert into rostergroups (username, jid, grp) values (?, ?, ?)",
+                [(v[0], v[1], f"g{i % 7}") for i, v in enumerate(values)])
     juliet = server.stream().login()
     q = get(juliet)
     assert len(q) == 1000

@@ -20,13 +20,6 @@ def shared(request, session_maker):
     return session_maker(config=config, hosts=HOSTS, database=request.param)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 def add(server, s, other, subs, nick="N", groups="g"):
     server.ctl("add_rosteritem", s.user, s.host, other.user, other.host, nick, groups, subs)
 

@@ -19,13 +19,6 @@ def shared(request, session_maker):
     return session_maker(config=CONFIG, database=request.param)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 def publish(stream, inner):
     assert stream.request(f"<vCard xmlns='vcard-temp'>{inner}</vCard>", "set").get("type") == "result"
     return stream

@@ -1,10 +1,10 @@
 """Groups whose members see each other, as ejabberd's mod_shared_roster has them"""
 import json
-import sqlite3
 
 import pytest
 
 from harness import wait, xml
+from harness.database import sql
 from harness.roster import (NS, befriend, change, get, interested, item, items, online, query, refused,
                             subscription, take_push)
 
@@ -26,24 +26,6 @@ def server(shared):
     for host in (NET, ORG):
         for group in shared.ctl_lines("srg_list", host):
             shared.ctl("srg_delete", group, host)
-
-
-def sql(server, text, *values, host=NET):
-    """Rows of the server's database, or a change of it behind its back."""
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(text.replace("?", "%s"), values)
-        found = cursor.fetchall() if cursor.description else []
-        c.close()
-        return found
-    c = sqlite3.connect(f"{server.dir}/sqlite/{host}.sqlite", timeout=20)
-    try:
-        found = c.execute(text, values).fetchall()
-        c.commit()
-        return found
-    finally:
-        c.close()
 
 
 def group(server, name, *members, label=None, shows=None, host=NET):

@@ -22,13 +22,6 @@ def shared(request, session_maker):
     return session_maker(config=config, **options)
 
 
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
 def pair(server, until="online"):
     """Interested and available, in two workers."""
     juliet, romeo = server.pair()

@@ -1,11 +1,11 @@
 """vCards: XEP-0054, avatars in presence: XEP-0153; over two workers, on both databases"""
 import base64
 import hashlib
-import sqlite3
 
 import pytest
 
 from harness import roster, xml
+from harness.database import sql
 
 NS = "vcard-temp"
 CARD = ("<vCard xmlns='vcard-temp'><FN>Juliet Capulet É &amp; co</FN><N><FAMILY>Capulet</FAMILY>"
@@ -24,26 +24,6 @@ MODULES = {"mod_ping": {}, "mod_disco": {}, "mod_roster": {}, "mod_vcard_xupdate
 @pytest.fixture(scope="module", params=["sqlite", "pgsql"])
 def shared(request, session_maker):
     return session_maker(config={"modules": MODULES}, database=request.param)
-
-
-@pytest.fixture
-def server(shared):
-    shared.new_test()
-    yield shared
-    shared.new_test()
-
-
-def sql(server, query, *values):
-    if server.database == "pgsql":
-        c = server.cluster.connect(server.db_name)
-        cursor = c.cursor()
-        cursor.execute(query, values)
-        found = cursor.fetchall()
-    else:
-        c = sqlite3.connect(f"file:{server.dir}/sqlite/{server.hosts[0]}.sqlite?mode=ro", uri=True)
-        found = c.execute(query.replace("%s", "?"), values).fetchall()
-    c.close()
-    return found
 
 
 def get(stream, to=None):
@@ -160,9 +140,9 @@ COLUMNS = ("username lusername fn lfn family lfamily given lgiven middle lmiddle
 def test_rows_as_ejabberd_writes_them(server):
     juliet = server.stream().login()
     put(juliet, CARD)
-    (card,), = sql(server, "select vcard from vcard where username = %s", juliet.user)
+    (card,), = sql(server, "select vcard from vcard where username = ?", juliet.user)
     assert xml.show(xml.parse(card)) == xml.show(xml.parse(CARD)) and card.startswith("<vCard xmlns=")
-    row, = sql(server, f"select {', '.join(COLUMNS)} from vcard_search where lusername = %s", juliet.user)
+    row, = sql(server, f"select {', '.join(COLUMNS)} from vcard_search where lusername = ?", juliet.user)
     assert row == (juliet.user, juliet.user, "Juliet Capulet É & co", "juliet capulet é & co", "Capulet",
                    "capulet", "Juliet", "juliet", "Ä.", "ä.", "Jule 🌹", "jule 🌹", "1597-07-31",
                    "1597-07-31", "Italia", "italia", "Verona", "verona", "Juliet@Example.com",
@@ -175,7 +155,7 @@ def test_removed_with_the_account(server):
     juliet.close()
     server.ctl("unregister", juliet.user, juliet.host)
     for table, column in ("vcard", "username"), ("vcard_search", "lusername"):
-        assert sql(server, f"select 1 from {table} where {column} = %s", juliet.user) == []
+        assert sql(server, f"select 1 from {table} where {column} = ?", juliet.user) == []
 
 
 def test_commands(server):
@@ -199,7 +179,7 @@ def test_commands(server):
     card = get(juliet)[0]
     assert card.find(f"{{{NS}}}N/{{{NS}}}FAMILY").text == "Montague"
     assert card.find(f"{{{NS}}}N/{{{NS}}}GIVEN").text == "Juliet"
-    (name,), = sql(server, "select lfamily from vcard_search where lusername = %s", juliet.user)
+    (name,), = sql(server, "select lfamily from vcard_search where lusername = ?", juliet.user)
     assert name == "montague"
     for arguments, reason in ((("set_vcard", *who, "<FN>", "x"), "no field of a vCard"),
                               (("set_vcard", *who, "FN", "x" * 5000), "too large"),

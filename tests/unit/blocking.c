@@ -14,24 +14,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "xml/parser.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/writer.h"
 #include "xmpp/blocking.h"
 #include "xmpp/ns.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), NS_BLOCKING, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 #define ITEM(jid) "<item jid='" jid "'/>"
 
@@ -79,8 +65,8 @@ requests(void **state)
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct blocking_request r = { .n = 77 };
         enum stanza_error error = STANZA_ERRORS;
-        int e = blocking_request(
-                &arena, parse(cases[i].text), cases[i].type, &r, &error);
+        int e = blocking_request(&arena, parse_in(cases[i].text, NS_BLOCKING),
+                cases[i].type, &r, &error);
 
         if (cases[i].op < 0) {
             if (e != -EINVAL || r.n != 77)
@@ -230,7 +216,7 @@ edits(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct privacy_list *list = list_of(cases[i].before), *now = NULL;
-        struct xml_el *payload = parse(cases[i].request);
+        struct xml_el *payload = parse_in(cases[i].request, NS_BLOCKING);
         struct blocking_request request;
         enum stanza_error error;
         int r;
@@ -352,12 +338,6 @@ main(void)
         cmocka_unit_test(blocked_is_denied),
         cmocka_unit_test(limits),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

@@ -12,14 +12,12 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "worker/jobs.h"
 #include "worker/worker.h"
-#include "xml/parser.h"
 
 #define FORM(type) "<x xmlns='jabber:x:data' type='" type "'/>"
 
-static struct xml_pool *pool;
-static struct arena arena;
 static struct proc proc = { .secret = "0123456789abcdef0123456789abcde" };
 static struct worker worker = { .proc = &proc };
 
@@ -185,12 +183,6 @@ main(void)
         cmocka_unit_test(test_stages),
         cmocka_unit_test(test_forged_sessions),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests_name("command", tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests_name("command", tests, xml_setup, xml_teardown);
 }

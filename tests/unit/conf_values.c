@@ -1,5 +1,5 @@
 /*
- * conf_values.c -- what a configuration means: values, hosts, access, packing, files
+ * conf_values.c -- what a configuration means: values, hosts, macros; packing
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -9,45 +9,13 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
 #include <cmocka.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "conf/conf.h"
-
-static const struct conf_loader loader = { .home = "/h",
-    .database_path = "/db",
-    .log_path = "/log",
-    .version = "1.2.3",
-    .skip_files = true };
-
-#define H "hosts: [a.example, b.example]\nauth_password_format: scram\n"
-
-static struct conf *
-load(const char *yaml)
-{
-    struct conf *conf = NULL;
-    struct conf_report rep;
-    int r;
-
-    conf_report_init(&rep);
-    r = conf_load_text("t.yml", str_from(yaml), &loader, &rep, &conf);
-    if (r < 0) {
-        conf_report_print(&rep, stderr);
-        fail_msg("of\n%s", yaml);
-    }
-    conf_report_fini(&rep);
-    return conf;
-}
-
-#define assert_str(s, wanted)                                        \
-    do {                                                             \
-        struct str s_ = (s);                                         \
-        if (!str_eq_c(s_, wanted))                                   \
-            fail_msg("\"%.*s\" is not \"%s\"", STR_ARG(s_), wanted); \
-    } while (0)
+#include "tests/unit/rig/conf.h"
 
 static void
 test_defaults(void **state)
@@ -298,49 +266,6 @@ test_host_config(void **state)
 }
 
 static void
-test_access_of_modules(void **state)
-{
-    struct conf *conf = load(
-            H "acl: {admin: {user: root}}\n"
-              "access_rules: {x: {allow: admin}}\n"
-              "modules:\n"
-              "  mod_mam: {access_preferences: x}\n"
-              "  mod_muc: {host: 'm.@HOST@', access: [deny: {user: eve}, allow: all]}\n"
-              "  mod_offline: {access_max_user_messages: {5: admin, 2: all}}\n");
-    static const struct {
-        const char *user;
-        bool prefs, muc, create;
-        unsigned offline;
-    } users[] = {
-        { "root", true, true, true, 5 },
-        { "eve", false, false, true, 2 },
-        { "bob", false, true, true, 2 },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(users) * conf->n_hosts; i++) {
-        const struct conf_host *host = &conf->hosts[i % conf->n_hosts];
-        const struct conf_module *mam = conf_module_find(host, STR("mod_mam")),
-                                 *muc = conf_module_find(host, STR("mod_muc")),
-                                 *off = conf_module_find(host, STR("mod_offline"));
-        struct conf_access prefs = conf_module_access(mam, "access_preferences"),
-                           access = conf_module_access(muc, "access"),
-                           create = conf_module_access(muc, "access_create");
-        struct conf_shaper_access most =
-                conf_module_shaper(off, "access_max_user_messages");
-        struct conf_subject who = { .user = str_from(users[i / conf->n_hosts].user),
-            .server = host->name };
-
-        if (conf_access_allows(host, &prefs, &who) != users[i / 2].prefs ||
-                conf_access_allows(host, &access, &who) != users[i / 2].muc ||
-                conf_access_allows(host, &create, &who) != users[i / 2].create ||
-                conf_shaper_pick(host, &most, &who).number != users[i / 2].offline)
-            fail_msg("%s at %.*s", users[i / 2].user, STR_ARG(host->name));
-    }
-    conf_free(&conf);
-}
-
-static void
 test_macros_and_keywords(void **state)
 {
     struct conf *conf =
@@ -378,148 +303,6 @@ test_macros_and_keywords(void **state)
             "global a.example");
     assert_str(conf_module_text(conf_module_find(b, STR("mod_disco")), "name"),
             "own b.example");
-    conf_free(&conf);
-}
-
-struct access_case {
-    const char *user, *server, *resource, *ip;
-    const char *allowed; /* names of the rules that allow, in order, blank separated */
-};
-
-static const char rules[] =
-        H "acl:\n"
-          "  admin: {user: [Root, 'op@b.example', {boss: c.example}]}\n"
-          "  bots: {user_regexp: '^bot[0-9]+$'}\n"
-          "  local: {user_regexp: ''}\n"
-          "  far: [server: x.example, {server_regexp: '\\.far$'}]\n"
-          "  nodes: {node_regexp: '^n@^y'}\n"
-          "  globs: {user_glob: 'g*', server_glob: ['*.glob', '!*.*']}\n"
-          "  res: {resource: Phone, resource_regexp: '^tab'}\n"
-          "  lan: {ip: [10.0.0.0/8, '2001:db8::/33', 192.0.2.1]}\n"
-          "access_rules:\n"
-          "  admin: {allow: admin}\n"
-          "  notbots: {deny: bots, allow: local}\n"
-          "  far: {allow: far}\n"
-          "  nodes: [allow: nodes]\n"
-          "  globs: [{allow: globs}]\n"
-          "  res: {allow: res}\n"
-          "  lan: {allow: lan}\n"
-          "  both: {allow: {acl: admin, ip: 10.0.0.0/8}}\n"
-          "  all2: {allow: [{acl: lan}, {user: any}]}\n"
-          "  everyone: allow\n"
-          "  nobody: deny\n"
-          "  unknown: {allow: missing}\n";
-
-static const struct access_case accesses[] = {
-    { "root", "a.example", NULL, NULL, "admin notbots everyone" },
-    { "root", "b.example", NULL, "10.1.1.1", "admin notbots lan both everyone" },
-    { "root", "evil.example", NULL, NULL, "everyone" },
-    { "op", "b.example", NULL, NULL, "admin notbots everyone" },
-    { "op", "a.example", NULL, NULL, "notbots everyone" },
-    { "boss", "c.example", NULL, NULL, "admin everyone" },
-    { "boss", "a.example", NULL, NULL, "notbots everyone" },
-    { "bot1", "a.example", NULL, NULL, "everyone" },
-    { "xbot1", "a.example", NULL, NULL, "notbots everyone" },
-    { NULL, "x.example", NULL, NULL, "far everyone" },
-    { NULL, "so.far", NULL, NULL, "far everyone" },
-    { NULL, "so.farther", NULL, NULL, "everyone" },
-    { "n", "y", NULL, NULL, "nodes globs everyone" },
-    { "n", "z.y", NULL, NULL, "everyone" },
-    { "gus", "a.example", NULL, NULL, "notbots globs everyone" },
-    { "gus", "z.example", NULL, NULL, "everyone" },
-    { NULL, "x.glob", NULL, NULL, "globs everyone" },
-    { "u", "z.example", "Phone", NULL, "res everyone" },
-    { "u", "z.example", "phone", NULL, "everyone" },
-    { "u", "z.example", "tablet", NULL, "res everyone" },
-    { "u", "z.example", NULL, "10.255.0.1", "lan everyone" },
-    { "u", "z.example", NULL, "11.0.0.1", "everyone" },
-    { "u", "z.example", NULL, "::ffff:10.0.0.1", "lan everyone" },
-    { "u", "z.example", NULL, "2001:db8:7fff::1", "lan everyone" },
-    { "u", "z.example", NULL, "2001:db8:8000::1", "everyone" },
-    { "u", "z.example", NULL, "192.0.2.1", "lan everyone" },
-    { "u", "z.example", NULL, "192.0.2.2", "everyone" },
-    { "any", "a.example", NULL, "10.0.0.1", "notbots lan all2 everyone" },
-    { NULL, NULL, NULL, NULL, "everyone" },
-};
-
-static void
-test_access(void **state)
-{
-    static const char *const names[] = { "admin", "notbots", "far", "nodes", "globs",
-        "res", "lan", "both", "all2", "everyone", "nobody", "unknown", "undefined" };
-    struct conf *conf = load(rules);
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(accesses); i++) {
-        const struct access_case *c = &accesses[i];
-        struct sockaddr_in in = { .sin_family = AF_INET };
-        struct sockaddr_in6 in6 = { .sin6_family = AF_INET6 };
-        struct conf_subject who = { str_from(c->user), str_from(c->server),
-            str_from(c->resource), NULL };
-        struct buf got = { 0 };
-
-        if (c->ip && inet_pton(AF_INET, c->ip, &in.sin_addr) == 1)
-            who.ip = (struct sockaddr *)&in;
-        else if (c->ip && inet_pton(AF_INET6, c->ip, &in6.sin6_addr) == 1)
-            who.ip = (struct sockaddr *)&in6;
-        for (size_t k = 0; k < ARRAY_LEN(names); k++)
-            if (conf_access(&conf->hosts[0], str_from(names[k]), &who))
-                buf_addf(&got, "%s%s", got.n ? " " : "", names[k]);
-        if (!str_eq_c(buf_str(&got), c->allowed))
-            fail_msg("%s@%s/%s %s: %s, not %s", c->user, c->server, c->resource, c->ip,
-                    buf_c(&got), c->allowed);
-        buf_fini(&got);
-    }
-    assert_true(conf_access(&conf->hosts[0], STR("all"), &(struct conf_subject){ 0 }));
-    assert_false(
-            conf_access(&conf->hosts[0], STR("none"), &(struct conf_subject){ 0 }));
-    conf_free(&conf);
-}
-
-static void
-test_shaper_rules(void **state)
-{
-    struct conf *conf = load(H "acl: {admin: {user: root}, slow: {user: snail}}\n"
-                               "shaper: {normal: 1000, open: none}\n"
-                               "shaper_rules:\n"
-                               "  max_user_sessions: 10\n"
-                               "  offline: {5000: admin, 100: all}\n"
-                               "  c2s: [{none: admin}, {normal: slow}]\n"
-                               "  s2s: normal\n"
-                               "  wide: open\n"
-                               "  inf: infinity\n"
-                               "  bad: nosuch\n");
-    static const struct {
-        const char *rule, *user;
-        enum conf_shaping kind;
-        uint64_t number;
-    } wanted[] = {
-        { "max_user_sessions", "x", CONF_SHAPING_NUMBER, 10 },
-        { "offline", "root", CONF_SHAPING_NUMBER, 5000 },
-        { "offline", "x", CONF_SHAPING_NUMBER, 100 },
-        { "c2s", "root", CONF_SHAPING_NONE, 0 },
-        { "c2s", "snail", CONF_SHAPING_SHAPER, 1000 },
-        { "c2s", "x", CONF_SHAPING_NONE, 0 },
-        { "s2s", "x", CONF_SHAPING_SHAPER, 1000 },
-        { "wide", "x", CONF_SHAPING_NONE, 0 },
-        { "inf", "x", CONF_SHAPING_NONE, 0 },
-        { "bad", "x", CONF_SHAPING_NONE, 0 },
-        { "undefined", "x", CONF_SHAPING_NONE, 0 },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(wanted); i++) {
-        struct conf_subject who = { .user = str_from(wanted[i].user),
-            .server = STR("a.example") };
-        struct conf_shaper_pick got =
-                conf_shaper_rule(&conf->hosts[0], str_from(wanted[i].rule), &who);
-        uint64_t n = got.kind == CONF_SHAPING_SHAPER ? got.shaper->rate : got.number;
-
-        if (got.kind != wanted[i].kind || n != wanted[i].number)
-            fail_msg("%s for %s", wanted[i].rule, wanted[i].user);
-    }
-    assert_true(conf_shaper_rule_exists(&conf->hosts[0], STR("max_user_sessions")));
-    assert_false(conf_shaper_rule_exists(&conf->hosts[0], STR("undefined")));
     conf_free(&conf);
 }
 
@@ -591,182 +374,6 @@ test_pack(void **state)
 }
 
 static void
-write_file(const char *dir, const char *name, const char *text)
-{
-    struct buf path = { 0 };
-    FILE *f;
-
-    buf_addf(&path, "%s/%s", dir, name);
-    f = fopen(buf_c(&path), "w");
-    assert_non_null(f);
-    assert_true(fputs(text, f) >= 0);
-    fclose(f);
-    buf_fini(&path);
-}
-
-struct include_case {
-    const char *include;         /* the value in main.yml */
-    const char *error, *warning; /* in the problem's text */
-    const char *language;        /* of a.example, when it loads */
-};
-
-static const struct include_case includes[] = {
-    { "one.yml", NULL, NULL, "one" },
-    { "[one.yml, two.yml]", NULL, NULL, "one" },
-    { "[sub/three.yml]", NULL, NULL, "four" },
-    { "{one.yml: {disallow: [language]}}", NULL, "language is not allowed", "en" },
-    { "{one.yml: {allow_only: [acl]}}", NULL, "language is not allowed", "en" },
-    { "{one.yml: {allow_only: language}}", NULL, "acl is not allowed", "one" },
-    { "[{one.yml: {}}]", NULL, NULL, "one" },
-    { "{one.yml: {allow: [acl]}}", "unknown or repeated option of include", NULL,
-            NULL },
-    { "none.yml", "cannot read", NULL, NULL },
-    { "one.txt", "does not end in .yml", NULL, NULL },
-    { "circle.yml", "includes itself", NULL, NULL },
-    { "twice.yml", "given twice", NULL, NULL },
-    { "bad.yml", "unknown option: lnguage", NULL, NULL },
-};
-
-static bool
-says(const struct conf_report *rep, enum conf_severity severity, const char *text)
-{
-    for (const struct conf_problem *p = rep->first; p; p = p->next)
-        if (p->severity == severity && strstr(p->text, text))
-            return true;
-    return false;
-}
-
-static void
-test_includes(void **state)
-{
-    char dir[] = "/tmp/conf_values.XXXXXX";
-    static const char *const files[] = { "one.yml", "two.yml", "circle.yml",
-        "twice.yml", "bad.yml", "sub/three.yml", "sub/four.yml", "main.yml", "sub",
-        "" };
-    const struct conf_loader own = { .home = "/h" };
-    struct buf path = { 0 };
-
-    (void)state;
-    assert_non_null(mkdtemp(dir));
-    buf_addf(&path, "%s/sub", dir);
-    assert_int_equal(mkdir(buf_c(&path), 0700), 0);
-    write_file(dir, "one.yml", "language: one\nacl: {i: {user: root}}\n");
-    write_file(dir, "two.yml", "acl: {j: {user: root}}\n");
-    write_file(dir, "circle.yml", "include_config_file: circle.yml\n");
-    write_file(dir, "twice.yml", "auth_password_format: plain\n");
-    write_file(dir, "bad.yml", "\n lnguage: x\n");
-    write_file(dir, "sub/three.yml", "include_config_file: four.yml\n");
-    write_file(dir, "sub/four.yml", "language: four\n");
-    for (size_t i = 0; i < ARRAY_LEN(includes); i++) {
-        const struct include_case *c = &includes[i];
-        struct conf *conf = NULL;
-        struct conf_report rep;
-        struct buf text = { 0 };
-        int r;
-
-        buf_addf(&text, "%sacl: {k: {user: k}}\ninclude_config_file: %s\n", H,
-                c->include);
-        write_file(dir, "main.yml", buf_c(&text));
-        buf_fini(&text);
-        buf_reset(&path, 256);
-        buf_addf(&path, "%s/main.yml", dir);
-        conf_report_init(&rep);
-        r = conf_load(buf_c(&path), &own, &rep, &conf);
-        if ((r < 0) != (c->error != NULL) ||
-                (c->error && !says(&rep, CONF_ERROR, c->error)) ||
-                (c->warning && !says(&rep, CONF_WARNING, c->warning))) {
-            conf_report_print(&rep, stderr);
-            fail_msg("%s", c->include);
-        }
-        if (conf)
-            assert_str(conf->hosts[0].language, c->language);
-        /* Lists of the main file and of included ones are joined. */
-        if (conf && !c->warning && str_starts(str_from(c->include), STR("[one"))) {
-            struct conf_subject who = { .user = STR("root"),
-                .server = STR("a.example") };
-
-            assert_true(conf_acl_match(&conf->hosts[0], STR("i"), &who));
-            assert_true(conf_acl_match(&conf->hosts[0], STR("j"), &who));
-            assert_int_equal(conf->tree->n_files, 3);
-        }
-        conf_free(&conf);
-        conf_report_fini(&rep);
-    }
-    for (size_t i = 0; i < ARRAY_LEN(files); i++) {
-        buf_reset(&path, 256);
-        buf_addf(&path, "%s/%s", dir, files[i]);
-        assert_int_equal(remove(buf_c(&path)), 0);
-    }
-    buf_fini(&path);
-}
-
-/* A file of ejabberd as it is in use loads, with warnings only. */
-static void
-test_debian(void **state)
-{
-    struct conf *conf = NULL;
-    struct conf_report rep;
-    const struct conf_host *host;
-    struct buf packed = { 0 };
-    struct conf_subject who = { .user = STR("juliet"), .server = STR("localhost") };
-
-    (void)state;
-    conf_report_init(&rep);
-    if (conf_load("tests/unit/conf/debian.yml", &loader, &rep, &conf) < 0) {
-        conf_report_print(&rep, stderr);
-        fail();
-    }
-    assert_int_equal(rep.n_errors, 0);
-    assert_true(rep.n_warnings > 0);
-    assert_true(says(&rep, CONF_WARNING, "the module mod_muc has no effect yet"));
-    assert_int_equal(conf->n_listeners, 2);
-    assert_str(conf->listeners[0].name, "[::]:5222");
-    assert_true(conf->listeners[0].starttls_required);
-    assert_int_equal(conf->listeners[0].max_stanza_size, 262144);
-    assert_str(conf->listeners[0].shaper.name, "c2s_shaper");
-    host = conf_host_find(conf, STR("chat.example.org"));
-    assert_int_equal(host->auth_scram_hash, CONF_SCRAM_SHA256);
-    assert_true(host->c2s_tls.protocol_options & CONF_TLS_NO_TLSV1_1);
-    assert_true(conf_access(host, STR("announce"), &who));
-    assert_false(conf_access(&conf->hosts[0], STR("announce"), &who));
-    assert_str(conf->hosts[0].language, "de");
-    assert_int_equal(
-            conf_shaper_pick(host, &conf->listeners[0].shaper, &who).shaper == NULL, 1);
-    who.user = STR("romeo");
-    assert_int_equal(
-            conf_shaper_pick(host, &conf->listeners[0].shaper, &who).shaper->rate,
-            3000);
-    conf_pack(conf, 0, &packed);
-    assert_null(memmem(packed.p, packed.n, "hush", 4));
-    buf_fini(&packed);
-    conf_free(&conf);
-    conf_report_fini(&rep);
-}
-
-/* The example is secure as it is: no error, no warning but for its certificate. */
-static void
-test_example(void **state)
-{
-    struct conf *conf = NULL;
-    struct conf_report rep;
-
-    (void)state;
-    conf_report_init(&rep);
-    if (conf_load("etc/stanzad.yml", &loader, &rep, &conf) < 0 || rep.n_warnings) {
-        conf_report_print(&rep, stderr);
-        fail();
-    }
-    for (size_t i = 0; i < conf->n_listeners; i++) {
-        assert_true(conf->listeners[i].tls || conf->listeners[i].starttls_required);
-        assert_int_equal(conf->listeners[i].max_stanza_size, 262144);
-    }
-    assert_false(conf->hosts[0].auth_stored_password_types & CONF_STORE_PLAIN);
-    assert_int_equal(conf->hosts[0].auth_password_format, CONF_PASSWORD_SCRAM);
-    conf_free(&conf);
-    conf_report_fini(&rep);
-}
-
-static void
 test_explain(void **state)
 {
     struct conf *conf = load(with_secrets);
@@ -797,14 +404,8 @@ main(void)
         cmocka_unit_test(test_values),
         cmocka_unit_test(test_listeners),
         cmocka_unit_test(test_host_config),
-        cmocka_unit_test(test_access_of_modules),
         cmocka_unit_test(test_macros_and_keywords),
-        cmocka_unit_test(test_access),
-        cmocka_unit_test(test_shaper_rules),
         cmocka_unit_test(test_pack),
-        cmocka_unit_test(test_includes),
-        cmocka_unit_test(test_debian),
-        cmocka_unit_test(test_example),
         cmocka_unit_test(test_explain),
     };
 

@@ -12,13 +12,11 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/el.h"
 #include "xml/writer.h"
 #include "xmpp/error.h"
 #include "xmpp/ns.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
 
 static void
 names(void **state)
@@ -175,12 +173,6 @@ main(void)
         cmocka_unit_test(what_the_parser_found),
         cmocka_unit_test(stanza_errors),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

@@ -11,25 +11,11 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/el.h"
-#include "xml/parser.h"
 #include "xml/writer.h"
 #include "xmpp/form.h"
 #include "xmpp/ns.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), NS_DATA, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 static void
 assert_written(const struct xml_el *el, const char *expected)
@@ -133,7 +119,7 @@ checking(void **state)
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         enum form_type got = FORM_TYPES;
-        int r = form_check(parse(cases[i].text), &got);
+        int r = form_check(parse_in(cases[i].text, NS_DATA), &got);
 
         if (r != cases[i].r || got != (r == 0 ? cases[i].type : FORM_TYPES))
             fail_msg("%s: %d", cases[i].text, r);
@@ -145,7 +131,7 @@ checking(void **state)
         for (unsigned i = 0; i < n; i++)
             buf_addf(&big, "<field var='v%u'/>", i);
         buf_add_c(&big, "</x>");
-        assert_int_equal(form_check(parse(buf_c(&big)), &type),
+        assert_int_equal(form_check(parse_in(buf_c(&big), NS_DATA), &type),
                 n > FORM_FIELDS_MAX ? -E2BIG : 0);
     }
     buf_fini(&big);
@@ -155,7 +141,7 @@ checking(void **state)
 static void
 reading(void **state)
 {
-    struct xml_el *x = parse(
+    struct xml_el *x = parse_in(
             "<x type='submit'><field var='FORM_TYPE'><value>urn:f</value></field>"
             "<field var='a' type='list-multi'><value>1</value><value>2</value></field>"
             "<field var='b'><value> true </value></field><field var='c'/>"
@@ -163,7 +149,8 @@ reading(void **state)
             "<field var='f'><value>yes</value></field>"
             "<field var='g'><value>18446744073709551616</value></field>"
             "<field var='t' type='future'><value>l1</value><value/><value>l3</value>"
-            "</field></x>");
+            "</field></x>",
+            NS_DATA);
     uint64_t n = 7;
     bool is = true;
 
@@ -208,8 +195,9 @@ static void
 which_form(void **state)
 {
     struct xml_el *el =
-            parse("<query><x xmlns='urn:x'/><x type='submit'/><x type='submit'>"
-                  "<field var='FORM_TYPE'><value>urn:f</value></field></x></query>");
+            parse_in("<query><x xmlns='urn:x'/><x type='submit'/><x type='submit'>"
+                     "<field var='FORM_TYPE'><value>urn:f</value></field></x></query>",
+                    NS_DATA);
 
     (void)state;
     assert_ptr_equal(form_child(el, NULL), xml_child(el, "x", NS_DATA));
@@ -244,7 +232,7 @@ fitting(void **state)
         { R "<field var='j'><value>a@b</value><value>@</value></field>", "j" },
         { R "<field var='t'><value>1</value><value>2</value></field>", NULL },
     };
-    struct xml_el *form = parse(
+    struct xml_el *form = parse_in(
             "<x type='form'><field type='fixed'><required/></field>"
             "<field var='r' type='text-single'><required/></field>"
             "<field var='b' type='boolean'/>"
@@ -252,7 +240,8 @@ fitting(void **state)
             "<option><value>2</value></option></field>"
             "<field var='m' type='list-multi'><option><value>1</value></option>"
             "<option><value>2</value></option></field>"
-            "<field var='j' type='jid-multi'/><field var='t' type='text-multi'/></x>");
+            "<field var='j' type='jid-multi'/><field var='t' type='text-multi'/></x>",
+            NS_DATA);
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -261,7 +250,7 @@ fitting(void **state)
         int r;
 
         buf_addf(&text, "<x type='submit'>%s</x>", cases[i].fields);
-        r = form_fits(form, parse(buf_c(&text)), &var);
+        r = form_fits(form, parse_in(buf_c(&text), NS_DATA), &var);
         if (r != (cases[i].var ? -EINVAL : 0) || !str_eq_c(var, cases[i].var))
             fail_msg("%s: %d '%.*s'", cases[i].fields, r, STR_ARG(var));
         buf_fini(&text);
@@ -279,12 +268,6 @@ main(void)
         cmocka_unit_test(which_form),
         cmocka_unit_test(fitting),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

@@ -11,25 +11,11 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/el.h"
-#include "xml/parser.h"
 #include "xml/writer.h"
 #include "xmpp/forward.h"
 #include "xmpp/ns.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), NS_CLIENT, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 #define OPEN  "<forwarded xmlns='urn:xmpp:forward:0'>"
 #define CLOSE "</forwarded>"
@@ -162,12 +148,6 @@ main(void)
         cmocka_unit_test(carbons),
         cmocka_unit_test(stamps),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

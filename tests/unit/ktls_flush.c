@@ -10,15 +10,18 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tests/unit/tls_alone.h"
+#include "tests/unit/rig/tls_alone.h"
 #include "worker/jobs.h"
 #include "worker/ktls.h"
+#include "worker/out.h"
 
 static struct {
     int peer;

@@ -5,11 +5,13 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tests/unit/tls_alone.h"
+#include "tests/unit/rig/tls_alone.h"
+#include "worker/out.h"
 #include "worker/pressure.h"
 
 static char text[1 << 20];

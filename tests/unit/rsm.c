@@ -12,14 +12,11 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/el.h"
-#include "xml/parser.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/rsm.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
 
 /* text goes into the <set/> of a <query/>; NULL: no set at all. */
 static struct xml_el *
@@ -219,12 +216,6 @@ main(void)
         cmocka_unit_test(windows),
         cmocka_unit_test(answers),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

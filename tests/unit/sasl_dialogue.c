@@ -1,137 +1,18 @@
 /*
- * Whole dialogues against a client of its own (sasl_client.h), and all that goes wrong.
+ * sasl_dialogue.c -- whole dialogues against a client of its own, and all that goes
+ * wrong
  */
-#include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+
 #include <cmocka.h>
 
-#include "auth/sasl.h"
-#include "base/arena.h"
-#include "base/b64.h"
 #include "base/mem.h"
-#include "tests/unit/sasl_client.h"
-
-static const uint8_t secret[SASL_SECRET_SIZE] = "the secret of one service, 32 by";
-static struct arena arena;
-
-/* What a test may change before a dialogue begins. */
-struct bench {
-    struct auth_policy policy;
-    struct sasl_start start;
-    struct str offered[MECHS + 1];
-    struct creds creds;
-};
-
-static const struct str cb_data[AUTH_CBS] = {
-    [AUTH_CB_EXPORTER] = { "exporter-exporter-exporter-expor", 32 },
-    [AUTH_CB_UNIQUE] = { "unique-uniqu", 12 },
-    [AUTH_CB_ENDPOINT] = { "endpoint-endpoint-endpoint-endpo", 32 },
-};
-
-/* A host that offers everything that auth_mechanisms() gives, over TLS. */
-static void
-bench_init(struct bench *b, unsigned stored, unsigned tls, bool cb)
-{
-    unsigned offer;
-
-    *b = (struct bench){ 0 };
-    auth_policy_init(&b->policy);
-    b->policy.stored = stored;
-    b->policy.iterations = 50;
-    b->start = (struct sasl_start){ .secret = secret,
-        .policy = &b->policy,
-        .host = STR("example.net"),
-        .tls = tls,
-        .offered = b->offered };
-    for (int i = 0; i < AUTH_CBS && cb; i++)
-        b->start.cb_data[i] = i == AUTH_CB_UNIQUE && tls > 12 ? STR_NULL : cb_data[i];
-    offer = auth_mechanisms(&b->policy, tls != 0, cb, false);
-    for (int m = 0; m < MECHS; m++) {
-        if (offer & 1u << m)
-            b->offered[b->start.n_offered++] = str_from(mech_name((enum mech)m));
-    }
-}
-
-static void
-bench_set_password(struct bench *b, const char *password)
-{
-    struct cred_row rows[CRED_ROWS_MAX];
-    size_t n = 0;
-
-    assert_int_equal(creds_make(&arena, &b->policy, str_from(password), rows, &n), 0);
-    for (size_t i = 0; i < n; i++)
-        assert_int_equal(creds_add_row(&b->creds, &rows[i]), 0);
-}
-
-static const EVP_MD *
-md_of(enum digest d)
-{
-    const EVP_MD *const md[DIGESTS] = { EVP_sha1(), EVP_sha256(), EVP_sha512() };
-
-    return md[d];
-}
-
-enum {
-    UNKNOWN_USER = 1,
-    NO_INITIAL = 2
-};
-
-/* Runs a dialogue to its end; the dialogue stays with the caller. */
-static enum sasl_status
-run_scram(struct bench *b, enum mech m, struct scram_client *c, unsigned how,
-        struct sasl **ret_sasl)
-{
-    static const struct creds nobody;
-    struct str data;
-    enum sasl_status status;
-    struct sasl *s;
-
-    b->start.mechanism = str_from(mech_name(m));
-    *ret_sasl = s = sasl_new(&b->start);
-    if (!c->md)
-        c->md = md_of(mech_digest(m));
-    if (!c->nonce)
-        c->nonce = "fyko+d2lbbFgONRv9qkxdawL";
-    if (how & NO_INITIAL) {
-        assert_int_equal(sasl_step(s, false, STR_NULL), SASL_CHALLENGE);
-        assert_int_equal(sasl_data(s).n, 0);
-    }
-    status = sasl_step(s, true, str_from(client_first(c)));
-    if (status != SASL_WANT_CREDS)
-        return status;
-    status = sasl_set_creds(s, how & UNKNOWN_USER ? &nobody : &b->creds);
-    if (status != SASL_CHALLENGE)
-        return status;
-    assert_true(sasl_is_deciding(s));
-    data = sasl_data(s);
-    assert_non_null(client_final(c, data.p, data.n));
-    return sasl_step(s, true, str_from(c->final));
-}
-
-static enum sasl_status
-run_plain(struct bench *b, const struct creds *creds, struct str msg,
-        struct sasl **ret_sasl)
-{
-    enum sasl_status status;
-
-    b->start.mechanism = STR("PLAIN");
-    *ret_sasl = sasl_new(&b->start);
-    status = sasl_step(*ret_sasl, true, msg);
-    if (status != SASL_WANT_CREDS)
-        return status;
-    assert_true(sasl_is_deciding(*ret_sasl) && sasl_is_costly(*ret_sasl));
-    return sasl_set_creds(*ret_sasl, creds);
-}
-
-static const unsigned all_scram = CRED_BIT(CRED_SCRAM_SHA1) |
-                                  CRED_BIT(CRED_SCRAM_SHA256) |
-                                  CRED_BIT(CRED_SCRAM_SHA512);
+#include "tests/unit/rig/sasl.h"
 
 static void
 test_every_mechanism(void **state)
@@ -542,183 +423,6 @@ test_downgrade_protection(void **state)
     }
 }
 
-/*
- * Whether an account exists must not show in the messages, nor in the work done. Each
- * row of an account: what is stored of it (0: nothing), and what the client says.
- */
-static void
-test_unknown_users_look_like_others(void **state)
-{
-    const unsigned policies[] = { CRED_BIT(CRED_SCRAM_SHA1), CRED_BIT(CRED_PLAIN),
-        all_scram };
-    const enum mech mechs[] = { MECH_SCRAM_SHA_1, MECH_SCRAM_SHA_1_PLUS, MECH_PLAIN };
-
-    (void)state;
-    for (size_t p = 0; p < ARRAY_LEN(policies); p++) {
-        for (size_t m = 0; m < ARRAY_LEN(mechs); m++) {
-            uint64_t work[2];
-            char first[2][2048], salt[2][2][256];
-
-            for (unsigned known = 0; known < 2; known++) {
-                uint64_t n = digest_n_pbkdf2(), setup_work;
-                struct bench b;
-                struct sasl *s;
-
-                bench_init(&b, policies[p], 13, true);
-                if (known)
-                    bench_set_password(&b, "pencil");
-                setup_work = digest_n_pbkdf2() - n;
-                for (int again = 0; again < 2; again++) {
-                    struct scram_client c = { .user = "romeo", .password = "wrong" };
-
-                    if (mechs[m] == MECH_PLAIN) {
-                        assert_int_equal(
-                                run_plain(&b, &b.creds, STR("\0romeo\0wrong"), &s),
-                                SASL_FAILURE);
-                    } else {
-                        c.header = mech_is_plus(mechs[m]) ? "p=tls-exporter,," : "n,,";
-                        if (mech_is_plus(mechs[m])) {
-                            c.cb = cb_data[AUTH_CB_EXPORTER].p;
-                            c.n_cb = 32;
-                        }
-                        assert_int_equal(
-                                run_scram(&b, mechs[m], &c, 0, &s), SASL_FAILURE);
-                    }
-                    assert_int_equal(sasl_failure(s), SASL_ERROR_NOT_AUTHORIZED);
-                    assert_true(sasl_was_guess(s));
-                    assert_int_equal(sasl_data(s).n, 0);
-                    snprintf(salt[known][again], 256, "%s", c.salt);
-                    if (c.md) /* the same text, but for nonce and salt */
-                        memset(c.server_first, '*',
-                                strlen(c.server_nonce) + strlen(c.salt) + 5);
-                    snprintf(first[known], 2048, "%s", c.server_first);
-                    sasl_free(&s);
-                }
-                work[known] = digest_n_pbkdf2() - n - setup_work;
-            }
-            assert_int_equal(work[0], work[1]);
-            assert_string_equal(first[0], first[1]);
-            assert_string_equal(salt[0][0], salt[0][1]);
-            assert_string_equal(salt[1][0], salt[1][1]);
-            assert_int_equal(strlen(salt[0][0]), strlen(salt[1][0]));
-        }
-    }
-}
-
-/* Two names, two hosts, two secrets, two hashes: other salts each. */
-static void
-test_fake_salts_differ(void **state)
-{
-    static const uint8_t other_secret[SASL_SECRET_SIZE] = "another";
-    static const struct {
-        const char *user, *host;
-        const uint8_t *key;
-        enum mech m;
-    } cases[] = {
-        { "romeo", "example.net", secret, MECH_SCRAM_SHA_1 },
-        { "rome", "example.net", secret, MECH_SCRAM_SHA_1 },
-        { "romeo", "example.org", secret, MECH_SCRAM_SHA_1 },
-        { "romeo", "example.net", other_secret, MECH_SCRAM_SHA_1 },
-        { "romeo", "example.net", secret, MECH_SCRAM_SHA_256 },
-    };
-    char salts[ARRAY_LEN(cases)][256];
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct scram_client c = {
-            .header = "n,,", .user = cases[i].user, .password = "wrong"
-        };
-        struct bench b;
-        struct sasl *s;
-
-        bench_init(&b, all_scram, 13, true);
-        b.start.host = str_from(cases[i].host);
-        b.start.secret = cases[i].key;
-        assert_int_equal(run_scram(&b, cases[i].m, &c, UNKNOWN_USER, &s), SASL_FAILURE);
-        memcpy(salts[i], c.salt, sizeof c.salt);
-        sasl_free(&s);
-        for (size_t j = 0; j < i; j++)
-            assert_string_not_equal(salts[i], salts[j]);
-    }
-}
-
-/* A key of another kind is no key: the exchange goes on and fails at its end. */
-static void
-test_stored_type_does_not_fit(void **state)
-{
-    struct scram_client c = { .header = "n,,", .user = "romeo", .password = "pencil" };
-    struct bench b;
-    struct sasl *s;
-
-    (void)state;
-    bench_init(&b, CRED_BIT(CRED_SCRAM_SHA1), 13, true);
-    bench_set_password(&b, "pencil");
-    b.policy.stored = all_scram;
-    b.offered[0] = STR("SCRAM-SHA-512");
-    assert_int_equal(run_scram(&b, MECH_SCRAM_SHA_512, &c, 0, &s), SASL_FAILURE);
-    assert_int_equal(sasl_failure(s), SASL_ERROR_NOT_AUTHORIZED);
-    sasl_free(&s);
-}
-
-/* A row in plain text on a host that stores keys now: both ways in still work. */
-static void
-test_old_plain_row(void **state)
-{
-    static const struct cred_row row = { .type = CRED_PLAIN,
-        .password = { "pencil", 6 } };
-    struct scram_client c = { .header = "n,,", .user = "romeo", .password = "pencil" };
-    struct bench b;
-    struct sasl *s;
-
-    (void)state;
-    bench_init(&b, CRED_BIT(CRED_SCRAM_SHA1), 13, true);
-    assert_int_equal(creds_add_row(&b.creds, &row), 0);
-    assert_int_equal(run_scram(&b, MECH_SCRAM_SHA_1, &c, 0, &s), SASL_SUCCESS);
-    sasl_free(&s);
-    assert_int_equal(run_plain(&b, &b.creds, STR("\0romeo\0pencil"), &s), SASL_SUCCESS);
-    sasl_free(&s);
-}
-
-static void
-test_closed_accounts(void **state)
-{
-    static const struct {
-        enum creds_state account;
-        enum sasl_error failure;
-    } cases[] = {
-        { CREDS_DISABLED, SASL_ERROR_ACCOUNT_DISABLED },
-        { CREDS_EXPIRED, SASL_ERROR_CREDENTIALS_EXPIRED },
-    };
-
-    (void)state;
-    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        for (unsigned wrong = 0; wrong < 2; wrong++) {
-            enum sasl_error failure =
-                    wrong ? SASL_ERROR_NOT_AUTHORIZED : cases[i].failure;
-            struct scram_client c = {
-                .header = "n,,", .user = "romeo", .password = wrong ? "wrong" : "pencil"
-            };
-            struct bench b;
-            struct sasl *s;
-
-            bench_init(&b, CRED_BIT(CRED_SCRAM_SHA1), 13, true);
-            bench_set_password(&b, "pencil");
-            b.creds.state = cases[i].account;
-            assert_int_equal(run_scram(&b, MECH_SCRAM_SHA_1, &c, 0, &s), SASL_FAILURE);
-            assert_int_equal(sasl_failure(s), failure);
-            assert_int_equal(sasl_was_guess(s), wrong);
-            assert_int_equal(sasl_data(s).n, 0);
-            sasl_free(&s);
-            assert_int_equal(
-                    run_plain(&b, &b.creds,
-                            wrong ? STR("\0romeo\0wrong") : STR("\0romeo\0pencil"), &s),
-                    SASL_FAILURE);
-            assert_int_equal(sasl_failure(s), failure);
-            sasl_free(&s);
-        }
-    }
-}
-
 static void
 test_out_of_order(void **state)
 {
@@ -741,23 +445,6 @@ test_out_of_order(void **state)
     sasl_free(&s);
 }
 
-static int
-setup(void **state)
-{
-    (void)state;
-    arena_init(&arena, 4096);
-    return digest_init();
-}
-
-static int
-teardown(void **state)
-{
-    (void)state;
-    arena_fini(&arena);
-    digest_fini();
-    return 0;
-}
-
 int
 main(void)
 {
@@ -772,13 +459,8 @@ main(void)
         cmocka_unit_test(test_scram_refused_at_last),
         cmocka_unit_test(test_another_channel),
         cmocka_unit_test(test_downgrade_protection),
-        cmocka_unit_test(test_unknown_users_look_like_others),
-        cmocka_unit_test(test_fake_salts_differ),
-        cmocka_unit_test(test_stored_type_does_not_fit),
-        cmocka_unit_test(test_old_plain_row),
-        cmocka_unit_test(test_closed_accounts),
         cmocka_unit_test(test_out_of_order),
     };
 
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, sasl_setup, sasl_teardown);
 }

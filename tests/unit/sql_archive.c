@@ -2,9 +2,13 @@
  * sql_archive.c -- message archives: ids, pages, filters, deletion, and that a page is
  * read from an index
  */
-#include "tests/unit/sql_place.h"
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "sql/text.h"
+#include "tests/unit/rig/sql_place.h"
 
 static enum sql_status
 add(struct base *b, const char *user, int id, const char *resource, const char *body)

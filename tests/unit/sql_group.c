@@ -1,15 +1,16 @@
 /*
  * sql_group.c -- requests that are committed together: order, isolation, repetition,
- * time, a database that goes and comes back, a process that is killed, and how fast it
- * all is
+ * time, and how fast it all is
  */
-#include "tests/unit/sql_place.h"
-
+#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
-#include <sys/socket.h>
+#include <libpq-fe.h>
+#include <sqlite3.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
-#include "base/rand.h"
+#include "tests/unit/rig/sql_place.h"
 
 static void
 each_engine(void **state, void (*test)(struct base *b))
@@ -23,13 +24,6 @@ each_engine(void **state, void (*test)(struct base *b))
         test(&b);
         base_end(&b);
     }
-}
-
-static int
-create(struct base *b, struct answer *a, const char *user, const char *password)
-{
-    return base_send(b, a, &(struct sql_call){ .op = SQL_USER_CREATE }, "tittti", user,
-            1, password, "", "", 0);
 }
 
 /*
@@ -47,11 +41,11 @@ isolation(struct base *b)
     struct answer count;
     int expected = 1;
 
-    assert_int_equal(create(b, &a[0], "taken", "x"), 0);
+    assert_int_equal(base_create(b, &a[0], "taken", "x"), 0);
     base_until(b, &a[0]);
     for (int i = 0; i < N; i++) {
         snprintf(user[i], sizeof user[i], i % 10 == 3 ? "taken" : "user%d", i);
-        assert_int_equal(create(b, &a[i], user[i], i % 11 == 5 ? NULL : "x"), 0);
+        assert_int_equal(base_create(b, &a[i], user[i], i % 11 == 5 ? NULL : "x"), 0);
     }
     for (int i = 0; i < N; i++) {
         enum sql_status status = i % 10 == 3   ? SQL_CONFLICT
@@ -81,10 +75,10 @@ crowd(struct base *b)
     static struct answer a[N];
     struct sql_stats stats;
 
-    assert_int_equal(create(b, &a[0], "taken", "x"), 0);
+    assert_int_equal(base_create(b, &a[0], "taken", "x"), 0);
     base_until(b, &a[0]);
     for (int i = 0; i < N; i++)
-        assert_int_equal(create(b, &a[i], "taken", "x"), 0);
+        assert_int_equal(base_create(b, &a[i], "taken", "x"), 0);
     for (int i = 0; i < N; i++) {
         base_until(b, &a[i]);
         assert_int_equal(a[i].status, SQL_CONFLICT);
@@ -170,7 +164,7 @@ latency(struct base *b)
     struct answer a;
     uint64_t begin = clock_ms();
 
-    assert_int_equal(create(b, &a, "juliet", "x"), 0);
+    assert_int_equal(base_create(b, &a, "juliet", "x"), 0);
     base_until(b, &a);
     assert_true(clock_ms() - begin < 1000);
 }
@@ -190,7 +184,7 @@ repetition(struct base *b)
             base_until(b, &a[1]);
         assert_int_equal(
                 base_send(b, &a[i], &call, "tittti", "juliet", 1, "x", "", "", 0), 0);
-        assert_int_equal(create(b, &other, i ? "other" : "romeo", "x"), 0);
+        assert_int_equal(base_create(b, &other, i ? "other" : "romeo", "x"), 0);
         base_until(b, &other);
     }
     base_until(b, &a[2]);
@@ -234,7 +228,7 @@ expiry(struct base *b)
                               ? "'00000000-0000-0000-0000-000000000000'"
                               : "zeroblob(16)";
 
-    assert_int_equal(create(b, &a, "juliet", "x"), 0);
+    assert_int_equal(base_create(b, &a, "juliet", "x"), 0);
     base_until(b, &a);
     snprintf(text, sizeof text, "INSERT INTO stanzad_write (id) VALUES (%s)", old);
     base_raw(b, text);
@@ -297,7 +291,7 @@ timeouts(struct base *b)
     assert_true(clock_ms() - begin >= 250);
     assert_true(clock_ms() - begin < 4000);
     /* With more time it waits until the other lets go. */
-    assert_int_equal(create(b, &late, "romeo", "x"), 0);
+    assert_int_equal(base_create(b, &late, "romeo", "x"), 0);
     for (int i = 0; i < 10; i++)
         loop_turn_once(b->loop, 10);
     assert_false(late.has);
@@ -327,7 +321,7 @@ test_a_slow_statement_ends_alone(void **state)
     base_open(&b);
     base_until_state(&b, SQL_READY);
     hold(&b, &h);
-    assert_int_equal(create(&b, &a, "juliet", "x"), 0);
+    assert_int_equal(base_create(&b, &a, "juliet", "x"), 0);
     base_until(&b, &a);
     assert_int_equal(a.status, SQL_UNAVAILABLE);
     let_go(&h);
@@ -336,226 +330,6 @@ test_a_slow_statement_ends_alone(void **state)
     sql_db_stats(b.db, &stats);
     assert_int_equal(stats.lost, 0);
     base_end(&b);
-}
-
-static void
-test_the_cluster_goes_and_comes_back(void **state)
-{
-    struct place *p = *state;
-    struct base b;
-    struct answer waits, hurries, a;
-    struct sql_stats stats;
-    static const int how[] = { SIGINT, SIGQUIT };
-
-    base_make(&b, p, SQL_ENGINE_PGSQL, true);
-    base_open(&b);
-    base_until_state(&b, SQL_READY);
-    for (size_t i = 0; i < ARRAY_LEN(how); i++) {
-        char user[16];
-
-        snprintf(user, sizeof user, "waits%zu", i);
-        place_pg_stop(p, how[i]);
-        base_until_state(&b, SQL_AWAY);
-        assert_true(*sql_db_why_away(b.db));
-        assert_int_equal(create(&b, &waits, user, "x"), 0);
-        assert_int_equal(
-                base_send(&b, &hurries,
-                        &(struct sql_call){ .op = SQL_USER_COUNT, .timeout_ms = 200 },
-                        ""),
-                0);
-        base_until(&b, &hurries);
-        assert_int_equal(hurries.status, SQL_UNAVAILABLE);
-        assert_false(waits.has);
-        place_pg_start(p);
-        base_until(&b, &waits);
-        assert_int_equal(waits.status, SQL_OK);
-        assert_int_equal(sql_db_state(b.db), SQL_READY);
-        assert_string_equal(sql_db_why_away(b.db), "");
-    }
-    sql_db_stats(b.db, &stats);
-    assert_int_equal(stats.lost, 2);
-    base_ask(&b, &a, SQL_USER_COUNT, "");
-    assert_string_equal(a.rows, "2");
-    base_end(&b);
-}
-
-/* The server's process is killed under a group: everything is there once afterwards. */
-static void
-test_a_lost_group_is_done_once(void **state)
-{
-    enum {
-        ROUNDS = 8,
-        N = 200
-    };
-    static struct answer a[ROUNDS * N];
-    struct base b;
-    struct answer count;
-    char user[32];
-
-    base_make(&b, *state, SQL_ENGINE_PGSQL, false);
-    base_open(&b);
-    base_until_state(&b, SQL_READY);
-    for (int round = 0; round < ROUNDS; round++) {
-        for (int i = 0; i < N; i++) {
-            snprintf(user, sizeof user, "u%d_%d", round, i);
-            assert_int_equal(create(&b, &a[round * N + i], user, "x"), 0);
-        }
-        for (int turn = 0; turn < round; turn++)
-            loop_turn_once(b.loop, 1);
-        place_pg(b.place, "postgres",
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
-                " WHERE application_name = 'stanzad'");
-        for (int i = 0; i < N; i++) {
-            base_until(&b, &a[round * N + i]);
-            if (a[round * N + i].status != SQL_OK)
-                fail_msg("round %d, request %d: %s", round, i,
-                        sql_status_name(a[round * N + i].status));
-        }
-    }
-    base_ask(&b, &count, SQL_USER_COUNT, "");
-    assert_int_equal(atoi(count.rows), ROUNDS * N);
-    base_end(&b);
-}
-
-static void
-test_a_file_that_cannot_be_opened_yet(void **state)
-{
-    struct place *p = *state;
-    struct base b;
-    struct answer a;
-    char path[300];
-
-    base_make(&b, p, SQL_ENGINE_SQLITE, false);
-    /* A folder in the file's place. */
-    snprintf(path, sizeof path, "%s", b.database);
-    *strrchr(path, '/') = '\0';
-    assert_int_equal(mkdir(path, 0700), 0);
-    assert_int_equal(mkdir(b.database, 0700), 0);
-    base_open(&b);
-    assert_int_equal(create(&b, &a, "juliet", "x"), 0);
-    for (int i = 0; i < 5; i++)
-        loop_turn_once(b.loop, 10);
-    assert_int_equal(sql_db_state(b.db), SQL_AWAY);
-    assert_non_null(strstr(sql_db_why_away(b.db), "Is a directory"));
-    assert_int_equal(rmdir(b.database), 0);
-    base_until(&b, &a);
-    assert_int_equal(a.status, SQL_OK);
-    base_end(&b);
-}
-
-static void
-test_a_damaged_file_is_not_touched(void **state)
-{
-    struct base b;
-    struct answer a;
-    char path[300], content[64] = { 0 };
-    FILE *f;
-
-    base_make(&b, *state, SQL_ENGINE_SQLITE, false);
-    snprintf(path, sizeof path, "%s", b.database);
-    *strrchr(path, '/') = '\0';
-    assert_int_equal(mkdir(path, 0700), 0);
-    f = fopen(b.database, "w");
-    fputs("This is a letter, not a database, and somebody may want it back.", f);
-    fclose(f);
-    base_open(&b);
-    assert_int_equal(
-            base_send(&b, &a,
-                    &(struct sql_call){ .op = SQL_USER_COUNT, .timeout_ms = 300 }, ""),
-            0);
-    base_until(&b, &a);
-    assert_int_equal(a.status, SQL_UNAVAILABLE);
-    f = fopen(b.database, "r");
-    assert_int_equal(fread(content, 1, 16, f), 16);
-    fclose(f);
-    assert_memory_equal(content, "This is a letter", 16);
-    base_end(&b);
-}
-
-static void
-test_files_are_for_nobody_else(void **state)
-{
-    struct base b;
-    struct stat st;
-    char path[300];
-    mode_t mask = umask(0);
-
-    base_make(&b, *state, SQL_ENGINE_SQLITE, false);
-    base_open(&b);
-    base_until_state(&b, SQL_READY);
-    umask(mask);
-    for (int i = 0; i < 3; i++) {
-        static const char *const ends[] = { "", "-wal", "-shm" };
-
-        snprintf(path, sizeof path, "%s%s", b.database, ends[i]);
-        assert_int_equal(stat(path, &st), 0);
-        assert_int_equal(st.st_mode & 077, 0);
-    }
-    base_end(&b);
-}
-
-static void
-test_by_name_over_tcp(void **state)
-{
-    struct base b;
-    struct answer a;
-
-    base_make(&b, *state, SQL_ENGINE_PGSQL, false);
-    b.settings.server = STR("localhost");
-    b.settings.no_prepared_statements = true;
-    base_open(&b);
-    base_until_state(&b, SQL_READY);
-    assert_int_equal(create(&b, &a, "juliet", "x"), 0);
-    base_until(&b, &a);
-    assert_int_equal(a.status, SQL_OK);
-    assert_int_equal(create(&b, &a, "juliet", "x"), 0);
-    base_until(&b, &a);
-    assert_int_equal(a.status, SQL_CONFLICT);
-    base_end(&b);
-}
-
-static void
-test_a_name_that_does_not_exist(void **state)
-{
-    struct base b;
-
-    base_make(&b, *state, SQL_ENGINE_PGSQL, false);
-    b.settings.server = STR("no-such-host.invalid");
-    base_open(&b);
-    for (uint64_t until = clock_ms() + 10000; !*sql_db_why_away(b.db);) {
-        assert_true(clock_ms() < until);
-        loop_turn_once(b.loop, 20);
-    }
-    assert_int_equal(sql_db_state(b.db), SQL_AWAY);
-    base_end(&b);
-}
-
-/* A server that takes the connection and says nothing. */
-static void
-test_a_server_that_says_nothing(void **state)
-{
-    struct base b;
-    struct sockaddr_in sin = { .sin_family = AF_INET,
-        .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t n = sizeof sin;
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    uint64_t begin = clock_ms();
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&sin, sizeof sin), 0);
-    assert_int_equal(listen(fd, 5), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&sin, &n), 0);
-    base_make(&b, *state, SQL_ENGINE_PGSQL, false);
-    b.settings.server = STR("127.0.0.1");
-    b.settings.port = ntohs(sin.sin_port);
-    b.settings.connect_timeout_ms = 300;
-    base_open(&b);
-    while (!*sql_db_why_away(b.db)) {
-        assert_true(clock_ms() - begin < 5000);
-        loop_turn_once(b.loop, 20);
-    }
-    assert_string_equal(sql_db_why_away(b.db), "does not answer in time");
-    base_end(&b);
-    close(fd);
 }
 
 static void
@@ -578,137 +352,6 @@ test_the_queue_is_bounded(void **state)
         assert_int_equal(a[i].status, SQL_UNAVAILABLE);
     }
     base_end(&b);
-}
-
-/*
- * A child writes and says what it was answered; it is killed; the parent asks
- * everything again with the same ids. Each account is there once, those that were
- * answered were there before.
- */
-static struct sql_write_id
-id_of(int i)
-{
-    struct sql_write_id id, now;
-
-    sql_write_id_new(&now);
-    memset(&id, 0, sizeof id);
-    memcpy(id.b, now.b, 5); /* the same for some 256 ms: made once, before the fork */
-    memcpy(id.b + 8, &i, sizeof i);
-    return id;
-}
-
-struct told {
-    int fd, i;
-};
-
-static void
-tell(void *arg, const struct sql_result *result)
-{
-    struct told *t = arg;
-
-    if (result->status == SQL_OK)
-        (void)!write(t->fd, &t->i, sizeof t->i);
-}
-
-static void
-child_writes(struct base *b, const struct sql_write_id *id, int n, int fd)
-{
-    struct told *told = calloc((size_t)n, sizeof *told);
-    struct answer a;
-
-    b->loop = loop_new();
-    base_open(b);
-    for (int i = 0; i < n; i++) {
-        char user[16];
-        struct sql_value param[] = { sql_null(), sql_int(1), sql_text(STR("x")),
-            sql_text(STR("")), sql_text(STR("")), sql_int(0) };
-
-        snprintf(user, sizeof user, "u%d", i);
-        param[0] = sql_text(str_from(user));
-        told[i] = (struct told){ fd, i };
-        sql_request(b->db, &(struct sql_call){ .op = SQL_USER_CREATE,
-                                   .host = STR("example.net"),
-                                   .id = id[i],
-                                   .param = param,
-                                   .n_params = 6,
-                                   .done = tell,
-                                   .arg = &told[i] });
-    }
-    base_send(b, &a, &(struct sql_call){ .op = SQL_USER_COUNT }, "");
-    while (!a.has)
-        loop_turn_once(b->loop, 20);
-    for (;;)
-        pause();
-}
-
-static void
-kill_once(struct base *b, int n, useconds_t after_us)
-{
-    struct sql_write_id *id = calloc((size_t)n, sizeof *id);
-    bool *answered = calloc((size_t)n, sizeof *answered);
-    struct answer *a = calloc((size_t)n, sizeof *a), count;
-    int pipe_fd[2], n_answered = 0, i;
-    pid_t pid;
-
-    for (i = 0; i < n; i++)
-        id[i] = id_of(i);
-    assert_int_equal(pipe(pipe_fd), 0);
-    fcntl(pipe_fd[1], F_SETPIPE_SZ, 1 << 20);
-    pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0)
-        child_writes(b, id, n, pipe_fd[1]);
-    close(pipe_fd[1]);
-    /* From the first answer on, so that there is something to lose. */
-    assert_int_equal(read(pipe_fd[0], &i, sizeof i), sizeof i);
-    answered[i] = true;
-    usleep(after_us);
-    kill(pid, SIGKILL);
-    place_wait(pid);
-    while (read(pipe_fd[0], &i, sizeof i) == sizeof i)
-        answered[i] = true;
-    close(pipe_fd[0]);
-    base_open(b);
-    for (i = 0; i < n; i++) {
-        char user[16];
-
-        snprintf(user, sizeof user, "u%d", i);
-        assert_int_equal(
-                base_send(b, &a[i],
-                        &(struct sql_call){ .op = SQL_USER_CREATE, .id = id[i] },
-                        "tittti", user, 1, "x", "", "", 0),
-                0);
-    }
-    for (i = 0; i < n; i++) {
-        base_until(b, &a[i]);
-        if (a[i].status != SQL_OK || (answered[i] && !a[i].repeated))
-            fail_msg("%s: request %d: %s%s%s", b->name, i, sql_status_name(a[i].status),
-                    answered[i] ? ", answered before" : "",
-                    a[i].repeated ? ", repeated" : "");
-        n_answered += answered[i];
-    }
-    base_ask(b, &count, SQL_USER_COUNT, "");
-    assert_int_equal(atoi(count.rows), n);
-    assert_true(n_answered > 0);
-    free(id);
-    free(answered);
-    free(a);
-}
-
-static void
-test_killed_and_repeated(void **state)
-{
-    static const useconds_t after_us[] = { 0, 3000, 20000 };
-
-    for (size_t i = 0; i < 2 * ARRAY_LEN(after_us); i++) {
-        struct base b;
-
-        base_make(&b, *state, i % 2 ? SQL_ENGINE_PGSQL : SQL_ENGINE_SQLITE, i & 2);
-        loop_free(&b.loop);
-        b.loop = loop_new();
-        kill_once(&b, 3000, after_us[i / 2]);
-        base_end(&b);
-    }
 }
 
 /*
@@ -810,16 +453,7 @@ main(void)
         cmocka_unit_test(test_old_ids_are_forgotten),
         cmocka_unit_test(test_time_is_limited),
         cmocka_unit_test(test_a_slow_statement_ends_alone),
-        cmocka_unit_test(test_the_cluster_goes_and_comes_back),
-        cmocka_unit_test(test_a_lost_group_is_done_once),
-        cmocka_unit_test(test_a_file_that_cannot_be_opened_yet),
-        cmocka_unit_test(test_a_damaged_file_is_not_touched),
-        cmocka_unit_test(test_files_are_for_nobody_else),
-        cmocka_unit_test(test_by_name_over_tcp),
-        cmocka_unit_test(test_a_name_that_does_not_exist),
-        cmocka_unit_test(test_a_server_that_says_nothing),
         cmocka_unit_test(test_the_queue_is_bounded),
-        cmocka_unit_test(test_killed_and_repeated),
         cmocka_unit_test(test_rate),
     };
 

@@ -1,9 +1,8 @@
 /*
  * sql_later.c -- changes that are put off: who waits for them, who does not
  */
-#include "tests/unit/sql_place.h"
-
 #include "sql/op.h"
+#include "tests/unit/rig/sql_place.h"
 
 static int
 note(struct base *b, struct answer *a, const struct sql_write_id *id, const char *user)

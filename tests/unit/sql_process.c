@@ -1,12 +1,19 @@
 /*
  * sql_process.c -- the sql process and its clients, both in one process here
  */
-#include "tests/unit/sql_place.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "sql/client.h"
 #include "sql/op.h"
 #include "sql/process.h"
+#include "tests/unit/rig/sql_place.h"
 
 /* The sql process's side, as the runtime would make it; and one asker. */
 struct scene {

@@ -1,7 +1,9 @@
 /*
  * sql_roster.c -- rosters, their versions, and what a login loads
  */
-#include "tests/unit/sql_place.h"
+#include <stdio.h>
+
+#include "tests/unit/rig/sql_place.h"
 
 /* A change of one contact; its group may be NULL. */
 static enum sql_status

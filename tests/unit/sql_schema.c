@@ -1,7 +1,11 @@
 /*
  * sql_schema.c -- tables as we make them, and as ejabberd may have left them
  */
-#include "tests/unit/sql_place.h"
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "tests/unit/rig/sql_place.h"
 
 /* Columns of a table, in order, as "name name ...". */
 static const char *

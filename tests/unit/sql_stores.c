@@ -3,7 +3,11 @@
  * messages, vCards, private XML, last activity, privacy lists, the message of the day,
  * shared groups, capabilities
  */
-#include "tests/unit/sql_place.h"
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/rig/sql_place.h"
 
 /* For statements from outside: the host's column and value, where there is one. */
 static const char *

@@ -1,7 +1,12 @@
 /*
  * sql_users.c -- the operations on accounts, on both engines, in both shapes
  */
-#include "tests/unit/sql_place.h"
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/unit/rig/sql_place.h"
 
 #define check(b, a, what, status, rows) answer_check(b, a, what, __LINE__, status, rows)
 

@@ -13,24 +13,10 @@
 #include "base/arena.h"
 #include "base/buf.h"
 #include "base/mem.h"
-#include "xml/parser.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/writer.h"
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), NS_CLIENT, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 static void
 kinds(void **state)
@@ -236,12 +222,6 @@ main(void)
         cmocka_unit_test(payloads),
         cmocka_unit_test(replies),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

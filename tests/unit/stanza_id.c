@@ -10,26 +10,12 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/el.h"
-#include "xml/parser.h"
 #include "xml/writer.h"
 #include "xmpp/jid.h"
 #include "xmpp/ns.h"
 #include "xmpp/stanza_id.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), NS_CLIENT, &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 static void
 adding(void **state)
@@ -106,12 +92,6 @@ main(void)
         cmocka_unit_test(adding),
         cmocka_unit_test(reading_and_removing),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", NS_STREAMS, NS_CLIENT);
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

@@ -7,11 +7,12 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include <cmocka.h>
 
 #include "base/mem.h"
-#include "tests/unit/tls_alone.h"
+#include "tests/unit/rig/tls_alone.h"
 
 static uint8_t record[RECORD_PLAIN_MAX + 64];
 static char plain[RECORD_CIPHER_MAX + 64];

@@ -10,23 +10,9 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
-#include "xml/parser.h"
+#include "tests/unit/rig/xml.h"
 #include "xml/path.h"
 #include "xml/writer.h"
-
-static struct xml_pool *pool;
-static struct arena arena;
-
-static struct xml_el *
-parse(const char *text)
-{
-    struct xml_el *el = NULL;
-    enum xml_error e = xml_parse(pool, NULL, &arena, str_from(text), "urn:d", &el);
-
-    if (e != XML_OK)
-        fail_msg("%s: %s", text, xml_error_text(e));
-    return el;
-}
 
 static void
 values(void **state)
@@ -51,8 +37,9 @@ values(void **state)
         { { XML_ATTR("xmlns") }, NULL },
     };
     struct xml_el *el =
-            parse("<iq id='7'>a<q xmlns='urn:q'><i n='1'>one</i><i>2</i></q>"
-                  "<q><i/></q>b</iq>");
+            parse_in("<iq id='7'>a<q xmlns='urn:q'><i n='1'>one</i><i>2</i></q>"
+                     "<q><i/></q>b</iq>",
+                    "urn:d");
 
     (void)state;
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -68,7 +55,7 @@ values(void **state)
 static void
 elements(void **state)
 {
-    struct xml_el *el = parse("<iq><q xmlns='urn:q'/><q><i/></q></iq>");
+    struct xml_el *el = parse_in("<iq><q xmlns='urn:q'/><q><i/></q></iq>", "urn:d");
     struct xml_el *q = xml_child(el, "q", "urn:d");
 
     (void)state;
@@ -95,7 +82,8 @@ assert_written(const struct xml_el *el, const char *expected)
 static void
 changes(void **state)
 {
-    struct xml_el *el = parse("<a>1<b>2</b>3<b xmlns='urn:x'/><b/><c/></a>");
+    struct xml_el *el =
+            parse_in("<a>1<b>2</b>3<b xmlns='urn:x'/><b/><c/></a>", "urn:d");
 
     (void)state;
     assert_int_equal(xml_remove_cdata(el), 2);
@@ -116,12 +104,6 @@ main(void)
         cmocka_unit_test(elements),
         cmocka_unit_test(changes),
     };
-    int r;
 
-    arena_init(&arena, 4096);
-    pool = xml_pool_new("stream:stream", "urn:streams", "urn:d");
-    r = cmocka_run_group_tests(tests, NULL, NULL);
-    xml_pool_free(&pool);
-    arena_fini(&arena);
-    return r;
+    return cmocka_run_group_tests(tests, xml_setup, xml_teardown);
 }

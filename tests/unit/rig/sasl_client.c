@@ -1,38 +1,19 @@
-#ifndef TESTS_UNIT_SASL_CLIENT_H
-#define TESTS_UNIT_SASL_CLIENT_H
-
 /*
- * A SCRAM client for tests that shares no code with auth/: its own parsing, and
- * OpenSSL's one-shot functions. Code in a header, because each unit test is one file.
+ * sasl_client.c -- a SCRAM client that shares no code with auth/
  */
-#include <openssl/evp.h>
+#include "tests/unit/rig/sasl_client.h"
+
 #include <openssl/hmac.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-struct scram_client {
-    const EVP_MD *md;
-    const char *header; /* "n,,", "p=tls-exporter,,a=…," */
-    const void *cb;     /* channel binding data to claim */
-    size_t n_cb;
-    const char *user; /* already escaped */
-    const char *password;
-    const char *nonce;
-    char bare[512], first[1024], server_first[2048], final[2048], server_final[264];
-    char server_nonce[512], salt[256], ssdp[256];
-    unsigned iterations;
-};
-
-static inline void
+void
 client_b64(char *out, const void *p, size_t n)
 {
     EVP_EncodeBlock((unsigned char *)out, p, (int)n);
 }
 
-static inline size_t
+static size_t
 client_unb64(unsigned char *out, const char *text)
 {
     size_t n = strlen(text);
@@ -47,7 +28,7 @@ client_unb64(unsigned char *out, const char *text)
     return (size_t)got;
 }
 
-static inline const char *
+const char *
 client_first(struct scram_client *c)
 {
     snprintf(c->bare, sizeof c->bare, "n=%s,r=%s", c->user, c->nonce);
@@ -55,8 +36,7 @@ client_first(struct scram_client *c)
     return c->first;
 }
 
-/* The answer to the server's first message; NULL when that is not right. */
-static inline const char *
+const char *
 client_final(struct scram_client *c, const char *msg, size_t n_msg)
 {
     unsigned char salt[256], salted[64], ckey[64], stored[64], sign[64], skey[64];
@@ -100,10 +80,8 @@ client_final(struct scram_client *c, const char *msg, size_t n_msg)
     return c->final;
 }
 
-static inline bool
+bool
 client_accepts(const struct scram_client *c, const char *msg, size_t n_msg)
 {
     return n_msg == strlen(c->server_final) && memcmp(msg, c->server_final, n_msg) == 0;
 }
-
-#endif

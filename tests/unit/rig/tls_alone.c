@@ -1,33 +1,17 @@
-#ifndef TESTS_UNIT_TLS_ALONE_H
-#define TESTS_UNIT_TLS_ALONE_H
-
 /*
- * One connection of one worker without its processes: as much as worker/tls_own.c
- * needs. Included once by each program that uses it.
+ * tls_alone.c -- a connection under TLS, and a client of it, without any process
  */
+#include "tests/unit/rig/tls_alone.h"
+
 #include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "worker/conn.h"
 #include "worker/out.h"
-#include "worker/tls_inside.h"
 
-enum {
-    ALONE_PAGES = 1024
-};
+struct alone alone;
 
-static struct {
-    struct worker w;
-    struct proc proc;
-    struct conf conf;
-    struct conn conn;
-    struct tls_state client; /* rd is what the server writes */
-    uint8_t page_class[ALONE_PAGES];
-    void *pages;
-} alone;
-
-static inline void
+void
 alone_begin(enum record_cipher cipher)
 {
     struct worker *w = &alone.w;
@@ -64,7 +48,7 @@ alone_begin(enum record_cipher cipher)
     alone.client.rd = st->wr;
 }
 
-static inline void
+void
 alone_end(void)
 {
     alone.conn.out = alone.conn.wire = (struct queue){ 0 };
@@ -74,8 +58,7 @@ alone_end(void)
     alone.w.n_garbage = alone.w.garbage_size = 0;
 }
 
-/* The transaction ends well, or, as after a kill, never was. */
-static inline void
+void
 alone_commit(void)
 {
     tx_commit(alone.w.tx);
@@ -84,15 +67,14 @@ alone_commit(void)
     alone.w.n_garbage = 0;
 }
 
-static inline void
+void
 alone_undo(void)
 {
     tx_recover(alone.w.tx);
     alone.w.n_garbage = 0;
 }
 
-/* What the client has sent, and the server not read yet. */
-static inline void
+void
 alone_receive(const void *bytes, size_t n)
 {
     struct chunk *k = slab_alloc(alone.w.slab, sizeof *k + n);
@@ -107,8 +89,7 @@ alone_receive(const void *bytes, size_t n)
     alone.conn.in_done = 0;
 }
 
-/* One record of the client's: padding zeros behind its content. */
-static inline size_t
+size_t
 alone_seal(uint8_t type, const void *content, size_t n, void *ret_record)
 {
     int len = record_seal(&alone.client, &alone.client.wr, (enum record_type)type,
@@ -120,8 +101,7 @@ alone_seal(uint8_t type, const void *content, size_t n, void *ret_record)
     return (size_t)len;
 }
 
-/* The next record that waits for the client: its content, its type. */
-static inline int
+int
 alone_read(void *ret_plain, uint8_t *ret_type)
 {
     struct queue *q = &alone.conn.wire;
@@ -141,5 +121,3 @@ alone_read(void *ret_plain, uint8_t *ret_type)
     alone_commit();
     return n;
 }
-
-#endif

@@ -1,14 +1,12 @@
 /*
- * sql_place.h -- a place for databases: a folder for SQLite files, and a PostgreSQL
+ * sql_place.c -- a place for databases: a folder for SQLite files, and a PostgreSQL
  * cluster of the test's own
  *
- * Code in a header, against STYLE.md: a test is one file and one binary, and this is
- * shared by a few of them only. The cluster runs as the user postgres when the test is
- * root, listens on a Unix socket in the folder and on 127.0.0.1, and writes no fsync.
- * Without PostgreSQL installed the test fails: half of what it is for would be skipped.
+ * The cluster runs as the user postgres when the test is root, listens on a Unix socket
+ * in the folder and on 127.0.0.1, and writes no fsync. Without PostgreSQL installed the
+ * test fails: half of what it is for would be skipped.
  */
-#ifndef TESTS_UNIT_SQL_PLACE_H
-#define TESTS_UNIT_SQL_PLACE_H
+#include "tests/unit/rig/sql_place.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -17,34 +15,15 @@
 #include <grp.h>
 #include <libpq-fe.h>
 #include <pwd.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <sqlite3.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <cmocka.h>
-
-#include "base/clock.h"
-#include "base/log.h"
-#include "base/loop.h"
-#include "sql/sql.h"
-
-/* Not every test uses all of them. */
-#define HELPER static __attribute__((unused))
-
-struct place {
-    char dir[128], bin[256];
-    int port;
-    pid_t postgres; /* 0: not running */
-    unsigned n_databases;
-};
-
-HELPER void
+static void
 place_become_postgres(void)
 {
     struct passwd *pw = getpwnam("postgres");
@@ -56,7 +35,7 @@ place_become_postgres(void)
         _exit(126);
 }
 
-HELPER pid_t
+static pid_t
 place_spawn(struct place *p, const char *const argv[])
 {
     char log[160];
@@ -77,7 +56,7 @@ place_spawn(struct place *p, const char *const argv[])
     return pid;
 }
 
-HELPER int
+int
 place_wait(pid_t pid)
 {
     int status = -1;
@@ -87,7 +66,7 @@ place_wait(pid_t pid)
     return status;
 }
 
-HELPER int
+static int
 place_free_port(void)
 {
     struct sockaddr_in sin = { .sin_family = AF_INET,
@@ -101,8 +80,7 @@ place_free_port(void)
     return ntohs(sin.sin_port);
 }
 
-/* Runs SQL on another connection than the one under test; the first value, or "". */
-HELPER const char *
+const char *
 place_pg(struct place *p, const char *database, const char *text)
 {
     static char value[16384];
@@ -126,7 +104,7 @@ place_pg(struct place *p, const char *database, const char *text)
     return value;
 }
 
-HELPER const char *
+static const char *
 place_lite(const char *path, const char *text)
 {
     static char value[16384];
@@ -156,7 +134,7 @@ place_lite(const char *path, const char *text)
     return value;
 }
 
-HELPER void
+void
 place_pg_start(struct place *p)
 {
     char postgres[300], port[32], conninfo[300];
@@ -180,8 +158,7 @@ place_pg_start(struct place *p)
     }
 }
 
-/* how: SIGINT for a fast shutdown, SIGQUIT for an immediate one. */
-HELPER void
+void
 place_pg_stop(struct place *p, int how)
 {
     if (!p->postgres)
@@ -191,7 +168,7 @@ place_pg_stop(struct place *p, int how)
     p->postgres = 0;
 }
 
-HELPER int
+int
 place_open(void **state)
 {
     struct place *p = calloc(1, sizeof *p);
@@ -222,7 +199,7 @@ place_open(void **state)
     return 0;
 }
 
-HELPER int
+int
 place_close(void **state)
 {
     struct place *p = *state;
@@ -236,24 +213,14 @@ place_close(void **state)
     return 0;
 }
 
-/* One database under test, in one of the four combinations. */
-struct base {
-    struct place *place;
-    struct sql_settings settings;
-    char name[64], database[256];
-    struct loop *loop;
-    struct sql_db *db;
-};
-
-HELPER const char *
+const char *
 base_raw(struct base *b, const char *text)
 {
     return b->settings.type == SQL_ENGINE_PGSQL ? place_pg(b->place, b->database, text)
                                                 : place_lite(b->database, text);
 }
 
-/* A new, empty database; nobody is connected to it yet. */
-HELPER void
+void
 base_make(struct base *b, struct place *p, enum sql_engine_type type, bool multihost)
 {
     char text[200];
@@ -283,7 +250,7 @@ base_make(struct base *b, struct place *p, enum sql_engine_type type, bool multi
     b->loop = loop_new();
 }
 
-HELPER void
+void
 base_until_state(struct base *b, enum sql_state state)
 {
     uint64_t until = clock_ms() + 15000;
@@ -296,29 +263,20 @@ base_until_state(struct base *b, enum sql_state state)
     }
 }
 
-HELPER void
+void
 base_open(struct base *b)
 {
     b->db = sql_db_open(b->loop, &b->settings, b->name);
 }
 
-HELPER void
+void
 base_end(struct base *b)
 {
     sql_db_close(&b->db);
     loop_free(&b->loop);
 }
 
-/* One request and, when it has come, its answer as text: "ok 1:secret:::0". */
-struct answer {
-    bool has;
-    enum sql_status status;
-    bool repeated;
-    uint64_t changed;
-    char rows[2000];
-};
-
-HELPER void
+void
 answer_take(void *arg, const struct sql_result *result)
 {
     struct answer *a = arg;
@@ -340,11 +298,7 @@ answer_take(void *arg, const struct sql_result *result)
     }
 }
 
-/*
- * Parameters by the operation's types: "t" const char *, "i" int, "l" int64_t; NULL is
- * NULL.
- */
-HELPER int
+int
 base_send(struct base *b, struct answer *a, const struct sql_call *call,
         const char *types, ...)
 {
@@ -376,7 +330,7 @@ base_send(struct base *b, struct answer *a, const struct sql_call *call,
     return sql_request(b->db, &full);
 }
 
-HELPER void
+void
 base_until(struct base *b, const struct answer *a)
 {
     uint64_t until = clock_ms() + 20000;
@@ -388,12 +342,7 @@ base_until(struct base *b, const struct answer *a)
     }
 }
 
-#define base_ask(b, a, op_, ...)                                                \
-    (assert_int_equal(                                                          \
-             base_send(b, a, &(struct sql_call){ .op = op_ }, __VA_ARGS__), 0), \
-            base_until(b, a))
-
-HELPER void
+void
 answer_check(const struct base *b, const struct answer *a, const char *what, int line,
         enum sql_status status, const char *rows)
 {
@@ -402,26 +351,7 @@ answer_check(const struct base *b, const struct answer *a, const char *what, int
                 sql_status_name(a->status), a->rows, sql_status_name(status), rows);
 }
 
-/* Asks, and checks status and rows: base_expect(b, SQL_OK, "rows", SQL_OP, "types",
- * ...) */
-#define base_expect(b, status, rows, op_, ...)              \
-    do {                                                    \
-        struct answer a_;                                   \
-        base_ask(b, &a_, op_, __VA_ARGS__);                 \
-        answer_check(b, &a_, #op_, __LINE__, status, rows); \
-    } while (0)
-
-/* One value read from outside, in both engines the same text. */
-#define base_expect_raw(b, value, text)                                            \
-    do {                                                                           \
-        const char *raw_ = base_raw(b, text);                                      \
-        if (strcmp(raw_, value) != 0)                                              \
-            fail_msg("%s: line %d: \"%s\", not \"%s\"", (b)->name, __LINE__, raw_, \
-                    value);                                                        \
-    } while (0)
-
-/* A test on both engines, in both shapes, each on a new database. */
-HELPER void
+void
 base_each(void **state, void (*test)(struct base *b))
 {
     for (int i = 0; i < 4; i++) {
@@ -435,8 +365,7 @@ base_each(void **state, void (*test)(struct base *b))
     }
 }
 
-/* Changes the tables from outside; then they are used as they are. */
-HELPER void
+void
 base_reopen_changed(struct base *b, const char *text)
 {
     sql_db_close(&b->db);
@@ -446,4 +375,9 @@ base_reopen_changed(struct base *b, const char *text)
     base_until_state(b, SQL_READY);
 }
 
-#endif
+int
+base_create(struct base *b, struct answer *a, const char *user, const char *password)
+{
+    return base_send(b, a, &(struct sql_call){ .op = SQL_USER_CREATE }, "tittti", user,
+            1, password, "", "", 0);
+}

@@ -66,6 +66,18 @@ on_vcard(struct event *e)
     return HOOK_PASS;
 }
 
+static bool
+says(const struct xml_el *presence, const char *hash)
+{
+    const struct xml_el *x = xml_child(presence, "x", NS_VCARD_UPDATE);
+
+    return x && str_eq_c(xml_child_text(x, "photo", NS_VCARD_UPDATE), hash);
+}
+
+/*
+ * What counts is what the session has said: a successor of its worker reads the account
+ * with the new hash, and is told of the change then.
+ */
 static void
 say_again(struct worker *w, struct conn *c, const char *hash)
 {
@@ -74,7 +86,7 @@ say_again(struct worker *w, struct conn *c, const char *hash)
 
     arena_init(&arena, 4096);
     presence = stanza_parse(w, &arena, session_presence(c));
-    if (presence) {
+    if (presence && !says(presence, hash)) {
         vcard_update_set(presence, hash);
         session_say(w, c, presence);
     }
@@ -88,8 +100,7 @@ notify(struct event *e, unsigned what, struct str data)
     struct conn *c;
     uint32_t at = 0;
 
-    if (what != WHAT_HASH || !avatar || data.n >= sizeof avatar->hash ||
-            str_eq_c(data, avatar->hash))
+    if (what != WHAT_HASH || !avatar || data.n >= sizeof avatar->hash)
         return;
     memset(avatar->hash, 0, sizeof avatar->hash);
     if (data.n)

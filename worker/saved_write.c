@@ -118,8 +118,8 @@ size_t
 saved_write(struct worker *w)
 {
     uint64_t now_us = clock_wall_us();
-    off_t at = lseek(w->proc->saved_fd, 0, SEEK_END);
     struct saved_writer *f;
+    off_t at;
     struct buf text = { 0 };
     size_t ended;
     uint32_t n;
@@ -128,6 +128,7 @@ saved_write(struct worker *w)
     settle_sessions(w, now_us, &n);
     if (n > 0) {
         f = saved_writer_new(w->proc->saved_fd, n, now_us);
+        at = saved_writer_states_at(f);
         for (uint32_t i = 0; i < w->slot->conns_used; i++) {
             if (w->conns[i].state == STREAM_DETACHED &&
                     is_unsaved(&w->conns[i], now_us))
@@ -135,7 +136,7 @@ saved_write(struct worker *w)
         }
         r = saved_writer_end(&f);
         buf_fini(&text);
-        ended = written(w, r, at + SAVED_STATES_AT, now_us);
+        ended = written(w, r, at, now_us);
         if (r < 0) {
             w->saved_failed = true;
             log_error(NULL,

@@ -327,6 +327,8 @@ tick_detached(struct worker *w, struct conn *c)
 {
     bool over = clock_wall_us() >= c->sm->until_us;
 
+    if (saved_keeps(w, c))
+        return;
     if (c->state == STREAM_DETACHED && !over && (sm_is_coming(c) || !is_full(w, c)))
         return;
     if (c->state == STREAM_MOVED && !over)

@@ -157,6 +157,37 @@ def test_the_rest_of_its_time(make_server, late):
     s.ping()
 
 
+@pytest.mark.parametrize("slow", [False, True])
+def test_time_that_is_over_at_the_stop(make_server, slow):
+    """A moment before it, or while it takes its time: stored, once"""
+    n, step, most = 24, 0.1, 2
+    server = make_server(config={"modules": {**MODULES, "mod_stream_mgmt": {"max_resume_timeout": 10}}})
+    romeo = server.stream("romeo").login()
+    them = [server.stream(f"user{i}").login() for i in range(n)]
+    for s in them:
+        enable(s, f"resume='true' max='{most}'")
+        say(romeo, s, "1")
+    romeo.ping()
+    began = time.time()
+    for i, s in enumerate(them):
+        wait.until(lambda: time.time() >= began + i * step, "its turn")
+        s.abort()
+    [sql] = [p["pid"] for p in server.processes("sql")]
+    wait.until(lambda: time.time() >= began + most + n * step / 2, "half of them to be over")
+    if slow:
+        os.kill(sql, signal.SIGSTOP)
+        romeo.send("<message to='nurse@example.net' type='chat'><body>work</body></message>")
+        romeo.ping()
+        server.process.send_signal(signal.SIGTERM)
+        wait.until(lambda: time.time() >= began + most + n * step, "all of them to be over")
+        os.kill(sql, signal.SIGCONT)
+    server.stop()
+    start(server)
+    wait.until(lambda: sum(offline(server, s) for s in them) >= n, "all to be stored")
+    wait.until(lambda: not saved(server), "the files to be done with")
+    assert [offline(server, s) for s in them] == [1] * n
+
+
 def test_everything_is_killed_after_the_start(make_server):
     """What nobody has got yet is still in the file"""
     server, romeo, juliet, previd = waiting(make_server)

@@ -129,6 +129,14 @@ sessions_stop(struct worker *w)
     saved_write(w);
 }
 
+/* What cannot be saved is given back; then the others are told that nothing more comes. */
+static void
+sessions_end(struct worker *w)
+{
+    sessions_stop(w);
+    to_other_workers(w, IPC_SESSIONS_ENDED);
+}
+
 static void
 recovered(struct worker *w)
 {
@@ -138,7 +146,7 @@ recovered(struct worker *w)
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
     if (w->stopping)
-        sessions_stop(w);
+        sessions_end(w);
     process_serve(w);
 }
 
@@ -480,10 +488,11 @@ worker_stop(struct proc *p)
     if (!w)
         return; /* it only transfers, and ends by itself */
     w->stopping = true;
+    w->leaving = false; /* no successor would come: it is us who see to everything */
+    loop_timer_cancel(w->loop, &w->leave_timer);
     listener_close_all(w);
     if (!w->recovering)
-        sessions_stop(w);
-    to_other_workers(w, IPC_SESSIONS_ENDED);
+        sessions_end(w);
     w->stop_close_ms = loop_now_ms(w->loop) + STOP_MS;
     w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
     w->stop_timer.fn = on_stop_timer;

@@ -152,7 +152,8 @@ struct worker {
     uint64_t stop_close_ms;   /* when clients that have not closed are cut */
     uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
     uint64_t stop_quiet_ms;   /* not before: something may still come back */
-    unsigned n_ended;         /* other workers whose sessions have ended */
+    bool ended[IPC_SLOTS_MAX]; /* other workers whose sessions have ended, */
+    unsigned n_ended;          /* so many */
     bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     bool inherited;  /* there was a predecessor */

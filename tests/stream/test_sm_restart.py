@@ -1,6 +1,7 @@
 """Sessions that wait for their clients outlive the whole service: XEP-0198, 5; DESIGN, 6"""
 import os
 import random
+import re
 import shutil
 import signal
 import time
@@ -368,6 +369,106 @@ def test_a_worker_dies_at_the_stop(make_server, full):
             assert body(next_stanza(again)) == "2"
             ask_h(again)
         server.stop()
+
+
+def has_all(server, who, ids):
+    """After the start: each session is there, with the two messages that it had."""
+    for s in who:
+        again, answer = resume(server, s.user, ids[s.user], 0)
+        assert answer.tag == f"{{{SM}}}resumed"
+        assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
+        ask_h(again)
+
+
+def two_with_messages(server):
+    """Both in worker 1, one of them waiting; their ids."""
+    romeo, juliet, nurse = (server.stream(name, worker=w).login() for name, w in (
+        ("romeo", 0), ("juliet", 1), ("nurse", 1)))
+    ids = {s.user: enable(s) for s in (juliet, nurse)}
+    for s in (juliet, nurse):
+        say(romeo, s, "1", "2")
+    romeo.ping()
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    return (juliet, nurse), ids
+
+
+def pid_of_worker(server, slot):
+    [pid] = [p["pid"] for p in server.processes("worker") if p["slot"] == slot]
+    return pid
+
+
+def test_a_stop_while_a_worker_makes_room(make_server):
+    """It waits for a TLS handshake, and no successor will come"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    idle = server.stream("idle", worker=1).connect().open()
+    idle.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    idle.expect("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    command = server.spawn_ctl("restart", "worker", "1")
+    server.wait_log("is replaced as planned")
+    server.stop()
+    command.wait(wait.PATIENCE)
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_stop_while_a_worker_is_down(make_server):
+    """It has died again and again, and would be started later"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    end, again = time.monotonic() + wait.PATIENCE, r"worker 1 is started again in [0-9.]+ seconds"
+    while not re.search(again, server.log()) and time.monotonic() < end:
+        kill_named(server, "stanzad: worker 1")
+    server.stop()
+    server.forget_reports()
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_worker_dies_at_the_stop_of_another_master(make_server):
+    """Whose child it is not: nobody says how it has ended"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    server.kill_master()
+    server.start()
+    pid = pid_of_worker(server, 1)
+    os.kill(pid, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_log(r"master: stopping")
+    os.kill(pid, signal.SIGKILL)
+    assert server.process.wait(60) == 0
+    server.process = None
+    server.forget_reports()
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_worker_comes_late_to_the_stop(make_server):
+    """A successor that waits for its sockets: what it gives back still finds the others there"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    them = [server.stream(f"user{i}", worker=1).login() for i in range(8)]
+    for s in them:
+        enable(s, "")  # cannot be resumed: it ends, and its messages are stored
+        say(romeo, s, "1")
+    romeo.ping()
+    [keeper] = [p["pid"] for p in server.processes("keeper") if p["slot"] == 1]
+    pid = pid_of_worker(server, 1)
+    for p in (keeper, pid):
+        os.kill(p, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_log(r"master: stopping")
+    os.kill(pid, signal.SIGKILL)
+    server.wait_log("another one goes on")
+    end = time.monotonic() + 1
+    wait.until(lambda: time.monotonic() > end, "a second, in which the others could have ended")
+    os.kill(keeper, signal.SIGCONT)
+    assert server.process.wait(60) == 0
+    server.process = None
+    server.forget_reports()
+    start(server)
+    assert [offline(server, s) for s in them] == [1] * 8
 
 
 @pytest.mark.parametrize("who", ["everybody", "worker 0", "worker"])

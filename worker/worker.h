@@ -41,7 +41,6 @@ enum live_flag {
     LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
     LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
     LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
-    LIVE_LOST = 1 << 14,          /* output was dropped: to be cut */
     LIVE_COUNTED = 1 << 15,       /* with its address: worker/addresses.h */
     LIVE_KTLS = 1 << 16           /* the kernel has the keys for what we send */
 };

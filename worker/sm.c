@@ -23,7 +23,9 @@
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/jobs.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/pressure.h"
 #include "worker/saved.h"
 #include "worker/session.h"
@@ -32,6 +34,7 @@
 enum {
     ASK_AFTER = 20, /* stanzas */
     MAX_S_MOST = 24 * 3600,
+    BACK_JOBS_MOST = 20 * 1000, /* under way; more is given back when some are done */
     ITEM_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 
@@ -333,6 +336,16 @@ tick_open(struct worker *w, struct conn *c)
     }
 }
 
+/*
+ * The time of many may be over at once, as after a restart. What they give back has to fit
+ * the outbox, and to find room among the jobs: it would be sent back as an error else.
+ */
+static bool
+may_give_back(const struct worker *w)
+{
+    return !outbox_is_crowded(w) && jobs_waiting(w) < BACK_JOBS_MOST;
+}
+
 static void
 tick_detached(struct worker *w, struct conn *c)
 {
@@ -345,6 +358,8 @@ tick_detached(struct worker *w, struct conn *c)
         return;
     if (c->state == STREAM_MOVED && !over)
         return;
+    if (c->state == STREAM_DETACHED && !may_give_back(w))
+        return; /* in the next second, perhaps */
     if (c->state == STREAM_DETACHED)
         log_info(conn_ctx(w, c), "%s",
                 !c->sm->max_s ? "something for the client could not be kept"

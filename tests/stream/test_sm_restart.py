@@ -1,9 +1,11 @@
 """Sessions that wait for their clients outlive the whole service: XEP-0198, 5; DESIGN, 6"""
+import hashlib
 import os
 import random
 import re
 import shutil
 import signal
+import struct
 import time
 
 import pytest
@@ -187,6 +189,33 @@ def test_time_that_is_over_at_the_stop(make_server, slow):
     wait.until(lambda: sum(offline(server, s) for s in them) >= n, "all to be stored")
     wait.until(lambda: not saved(server), "the files to be done with")
     assert [offline(server, s) for s in them] == [1] * n
+
+
+def set_until(path, seconds):
+    """As if the clock had been so much ahead at the stop; in a file with one segment."""
+    with open(path, "r+b") as f:
+        data = bytearray(f.read())
+        at = data.index(b"\x08until_us") + 9 + 4
+        until = struct.unpack_from("q", data, at)[0] + int(seconds * 1e6)
+        struct.pack_into("q", data, at, until)
+        n = struct.unpack_from("I", data, 32)[0]
+        head, records = bytes(data[:40]) + bytes(32), bytes(data[72 + n:])
+        data[40:72] = hashlib.sha256(records + head).digest()
+        f.seek(0)
+        f.write(data)
+
+
+def test_a_clock_that_was_wrong(make_server):
+    """A session does not wait for longer than it may, however far the clock was ahead"""
+    server, romeo, juliet, _ = waiting(make_server, resume_timeout=4)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    server.stop()
+    [path] = saved(server)
+    set_until(path, 10 * 365 * 86400)
+    start(server)
+    assert "is damaged" not in server.log()
+    wait.until(lambda: offline(server, juliet) == 1, "it to be stored")
 
 
 def test_everything_is_killed_after_the_start(make_server):

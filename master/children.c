@@ -32,7 +32,7 @@
 
 enum {
     STARTS_AT_STOP = 2,
-    STOP_AGAIN_MS = 10 * 1000,
+    STOP_AGAIN_MS = 30 * 1000,
     REPLACE_GRACE_MS = 10 * 1000,
     LEAVE_GRACE_MS = 6 * 1000,
     EXIT_MS = 2000 /* from the end of a control channel to that of its process */

@@ -31,7 +31,9 @@
 
 enum {
     STOP_MS = 1000,
-    STOP_JOBS_MS = 3000,    /* for what is still to be stored */
+    STOP_OTHERS_MS = 3000,  /* for other workers, and our sockets */
+    STOP_JOBS_MS = 20000,   /* for what is still to be stored: a database may come back */
+    STOP_SLEEP_MS = 3000,   /* who sleeps for longer is not waited for */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
     BACKLOG_HIGH = 12 << 20 /* bytes waiting for other processes: all clients wait */
 };
@@ -437,9 +439,17 @@ is_needed(const struct worker *w, size_t left)
 {
     uint64_t now = loop_now_ms(w->loop);
 
+    if (left > 0 || now < w->stop_quiet_ms)
+        return now < w->stop_jobs_ms;
     return now < w->stop_until_ms &&
-           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers ||
-                   now < w->stop_quiet_ms);
+           (w->recovering || w->n_ended + 1 < w->proc->n_workers);
+}
+
+static void
+patience_begins(struct worker *w)
+{
+    w->stop_until_ms = loop_now_ms(w->loop) + STOP_OTHERS_MS;
+    w->stop_jobs_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */
@@ -460,7 +470,7 @@ on_stop_timer(struct loop_timer *t)
                 live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
-    left = jobs_under_way(w, STOP_JOBS_MS);
+    left = jobs_under_way(w, STOP_SLEEP_MS);
     if (left > 0) {
         process_note_work(w);
         to_other_workers(w, IPC_STOP_BUSY);
@@ -470,7 +480,7 @@ on_stop_timer(struct loop_timer *t)
         return;
     }
     if (saved_can(w) && saved_write(w) > 0) { /* they are to be stored elsewhere */
-        w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
+        patience_begins(w);
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
@@ -494,7 +504,7 @@ worker_stop(struct proc *p)
     if (!w->recovering)
         sessions_end(w);
     w->stop_close_ms = loop_now_ms(w->loop) + STOP_MS;
-    w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
+    patience_begins(w);
     w->stop_timer.fn = on_stop_timer;
     loop_timer_set(w->loop, &w->stop_timer, 0);
 }

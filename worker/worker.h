@@ -149,7 +149,8 @@ struct worker {
     uint64_t leave_until_ms, leave_look_ms;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     uint64_t stop_close_ms;   /* when clients that have not closed are cut */
-    uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
+    uint64_t stop_until_ms;   /* when to stop without waiting for others, */
+    uint64_t stop_jobs_ms;    /* or for jobs */
     uint64_t stop_quiet_ms;   /* not before: something may still come back */
     bool ended[IPC_SLOTS_MAX]; /* other workers whose sessions have ended, */
     unsigned n_ended;          /* so many */

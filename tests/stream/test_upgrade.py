@@ -50,6 +50,13 @@ def programs(server):
     return {(p["role"], p["slot"]): os.readlink(f"/proc/{p['pid']}/exe") for p in server.processes()}
 
 
+def executable(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 def pids(server):
     return {(p["role"], p["slot"]): p["pid"] for p in server.processes()}
 
@@ -215,6 +222,22 @@ def test_what_is_no_program(make_server, path, why):
     status, out, err = server.ctl_status("upgrade", path)
     assert status == 1 and why in out + err, out + err
     assert pids(server) == before
+
+
+def test_a_program_that_says_nothing_more_and_stays(make_server, top):
+    """It has closed its output and does not end: the master does not wait for it"""
+    server = make_server(workers=1)
+    folder = tempfile.mkdtemp(prefix="program-", dir=top)
+    with open(f"{folder}/x.c", "w") as f:
+        f.write("#include <unistd.h>\nint main(void) { close(1); close(2); pause(); }\n")
+    subprocess.run(["cc", "-o", f"{folder}/stays", f"{folder}/x.c"], check=True)
+    command = server.spawn_ctl("upgrade", f"{folder}/stays")
+    wait.until(lambda: f"{folder}/stays" in map(executable, server.pids_left()), "it to run")
+    server.kill_workers()
+    server.wait_ready()  # the master has started another one
+    assert command.poll() is None
+    assert command.wait(2 * wait.PATIENCE) == 1
+    assert "does not say what it is" in server.log()
 
 
 def test_what_others_could_have_written(make_server, make_program):

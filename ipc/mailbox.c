@@ -248,7 +248,8 @@ frame_read(struct mailbox_reader *r, struct packet *p)
     if (number && ipc_addr_role(p->from) != PROC_WORKER)
         return false;
     if (p->resumed && flags & (MAILBOX_FLAG_FD | MAILBOX_FLAG_BLOB)) {
-        log_error(NULL, "a frame %s of %u bytes from %s %u was lost with its descriptor",
+        log_error(NULL,
+                "a frame %s of %u bytes from %s %u was lost with its descriptor",
                 ipc_type_name(type), len, proc_role_name(ipc_addr_role(p->from)),
                 ipc_addr_slot(p->from));
         r->n_bad++;

@@ -407,9 +407,9 @@ child_stop(struct child *c, uint64_t grace_ms)
 }
 
 /*
- * At a stop a worker leaves what it has on the disk. One that dies instead, or that was just
- * making room for another one, leaves it in its slot, which ends with us: so another one
- * is started there, and told to stop.
+ * At a stop a worker leaves what it has on the disk. One that dies instead, or that was
+ * just making room for another one, leaves it in its slot, which ends with us: so
+ * another one is started there, and told to stop.
  */
 static bool
 must_end_better(const struct child *c)

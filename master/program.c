@@ -192,7 +192,7 @@ finish(struct program_check *check, bool in_time, int status)
     buf_fini(&check->text);
 }
 
-/* Its output has ended; it may take its time to end itself, which we do not wait for. */
+/* Its output has ended; that it ends itself is not waited for. */
 static void
 look_for_end(struct program_check *check)
 {

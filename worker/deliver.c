@@ -27,9 +27,8 @@ enum {
 static bool
 session_is_on(const struct conn *c)
 {
-    return (c->state == STREAM_OPEN ||
-                   (c->state == STREAM_DETACHED && c->sm && c->sm->max_s &&
-                           !sm_is_overfull(c))) &&
+    return (c->state == STREAM_OPEN || (c->state == STREAM_DETACHED && c->sm &&
+                                               c->sm->max_s && !sm_is_overfull(c))) &&
            !(c->flags & CONN_SESSION_ENDED);
 }
 

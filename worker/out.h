@@ -22,7 +22,8 @@ void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
  */
 bool out_takes(struct worker *w, struct conn *c);
 
-/* Something for the client was dropped: the connection is cut, the session is not resumed. */
+/* Something for the client was dropped: the connection is cut, the session is not
+ * resumed. */
 void out_lost(struct worker *w, struct conn *c);
 
 /* Records that are ready for the wire (TLS); likewise within a transaction. */

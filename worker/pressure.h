@@ -36,7 +36,8 @@ bool pressure_allows(struct worker *w);
  */
 bool pressure_drops(struct worker *w);
 
-/* So little that not even what waits to be acknowledged can grow? Its session is to end. */
+/* So little that not even what waits to be acknowledged can grow? Its session is to
+ * end. */
 bool pressure_is_last(struct worker *w);
 
 /* At the turn's end, when what could be sent is sent: ends the greediest. */

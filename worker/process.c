@@ -31,9 +31,9 @@
 
 enum {
     STOP_MS = 1000,
-    STOP_OTHERS_MS = 3000,  /* for other workers, and our sockets */
-    STOP_JOBS_MS = 20000,   /* for what is still to be stored: a database may come back */
-    STOP_SLEEP_MS = 3000,   /* who sleeps for longer is not waited for */
+    STOP_OTHERS_MS = 3000, /* for other workers, and our sockets */
+    STOP_JOBS_MS = 20000, /* for what is still to be stored: a database may come back */
+    STOP_SLEEP_MS = 3000, /* who sleeps for longer is not waited for */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
     BACKLOG_HIGH = 12 << 20 /* bytes waiting for other processes: all clients wait */
 };
@@ -131,7 +131,8 @@ sessions_stop(struct worker *w)
     saved_write(w);
 }
 
-/* What cannot be saved is given back; then the others are told that nothing more comes. */
+/* What cannot be saved is given back; then the others are told that nothing more comes.
+ */
 static void
 sessions_end(struct worker *w)
 {

@@ -28,8 +28,8 @@ enum {
 };
 
 /*
- * Appends one segment. Begin, a record each, end; a failure is kept until the end. What a
- * writer before has left unfinished is cut off.
+ * Appends one segment. Begin, a record each, end; a failure is kept until the end. What
+ * a writer before has left unfinished is cut off.
  */
 struct saved_writer;
 struct saved_writer *saved_writer_new(int fd, uint32_t n_sessions, uint64_t now_us);

@@ -29,8 +29,9 @@ is_as_saved(const struct conn *c)
 }
 
 /*
- * Does it wait, all of it, and not as it was saved? Also if its time is over by now: what
- * it has is given back at the next start, as there may be nobody any more to take it.
+ * Does it wait, all of it, and not as it was saved? Also if its time is over by now:
+ * what it has is given back at the next start, as there may be nobody any more to take
+ * it.
  */
 static bool
 is_unsaved(const struct conn *c)

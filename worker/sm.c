@@ -153,8 +153,8 @@ sm_take(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
 }
 
 /*
- * What cannot be kept must not be sent again as nothing: the client would count one stanza
- * less than we do, from then on. So the session is not resumed any more.
+ * What cannot be kept must not be sent again as nothing: the client would count one
+ * stanza less than we do, from then on. So the session is not resumed any more.
  */
 void
 sm_note_out(struct worker *w, struct conn *c, struct str bytes)
@@ -337,8 +337,9 @@ tick_open(struct worker *w, struct conn *c)
 }
 
 /*
- * The time of many may be over at once, as after a restart. What they give back has to fit
- * the outbox, and to find room among the jobs: it would be sent back as an error else.
+ * The time of many may be over at once, as after a restart. What they give back has to
+ * fit the outbox, and to find room among the jobs: it would be sent back as an error
+ * else.
  */
 static bool
 may_give_back(const struct worker *w)

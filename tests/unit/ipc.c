@@ -221,8 +221,8 @@ descriptors_come_with_their_frames(void **state)
 }
 
 /*
- * The reader died before it had handled a packet: what is behind a payload that was in a
- * descriptor is handled all the same.
+ * The reader died before it had handled a packet: what is behind a payload that was in
+ * a descriptor is handled all the same.
  */
 static void
 a_lost_descriptor_takes_no_other_frame_along(void **state)

@@ -167,7 +167,7 @@ test_failure(void **state)
     close(fd);
 }
 
-/* A writer was killed before its end; another one, in its place, is not lost behind that. */
+/* A writer was killed before its end; the next one is not lost behind that. */
 static void
 test_unfinished(void **state)
 {

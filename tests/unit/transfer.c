@@ -397,7 +397,8 @@ the_largest_pieces_go_over(void **state)
         assert_int_equal(transfer_out(a, fd), 0);
         assert_int_equal(slot_open(b, "instance", false, fd, &slab_b), 1);
         assert_int_equal(b->conn[0].plain->size, sizes[i]);
-        assert_true(slab_size(slab_b, b->conn[0].plain) >= sizeof(struct chunk) + sizes[i]);
+        assert_true(
+                slab_size(slab_b, b->conn[0].plain) >= sizeof(struct chunk) + sizes[i]);
         assert_memory_equal(b->conn[0].plain->data, "<message", 8);
         assert_memory_equal(b->conn[0].sm->last->bytes, item->bytes, item->n);
         close(fd);

@@ -67,6 +67,7 @@ struct packet {
     struct str rest;
     int fd[MAILBOX_FDS_MAX];
     int n_fds, fds_at;
+    bool resumed; /* a predecessor's: its descriptors have gone with it */
 };
 
 static void
@@ -95,6 +96,16 @@ take(struct str *rest, void *ret, size_t n)
     if (rest->n < n)
         return false;
     memcpy(ret, rest->p, n);
+    rest->p += n;
+    rest->n -= n;
+    return true;
+}
+
+static bool
+pass_over(struct str *rest, uint32_t n)
+{
+    if (n > rest->n)
+        return false;
     rest->p += n;
     rest->n -= n;
     return true;
@@ -236,6 +247,14 @@ frame_read(struct mailbox_reader *r, struct packet *p)
         return false;
     if (number && ipc_addr_role(p->from) != PROC_WORKER)
         return false;
+    if (p->resumed && flags & (MAILBOX_FLAG_FD | MAILBOX_FLAG_BLOB)) {
+        log_error(NULL,
+                "a frame %s of %u bytes from %s %u was lost with its descriptor",
+                ipc_type_name(type), len, proc_role_name(ipc_addr_role(p->from)),
+                ipc_addr_slot(p->from));
+        r->n_bad++;
+        return flags & MAILBOX_FLAG_BLOB || pass_over(&p->rest, len);
+    }
     if (flags & (MAILBOX_FLAG_FD | MAILBOX_FLAG_BLOB)) {
         if (p->fds_at == p->n_fds)
             return false;
@@ -248,11 +267,7 @@ frame_read(struct mailbox_reader *r, struct packet *p)
         close_fd(&fd); /* ours alone: the handler is to see no descriptor */
     } else {
         payload = (struct str){ p->rest.p, len };
-        ok = len <= p->rest.n;
-        if (ok) {
-            p->rest.p += len;
-            p->rest.n -= len;
-        }
+        ok = pass_over(&p->rest, len);
     }
     ok = ok &&
          frame_dispatch(r, p, type, flags & ~MAILBOX_FLAG_BLOB, number, payload, &fd);
@@ -313,13 +328,7 @@ frame_skip(struct packet *p)
             !take(&p->rest, &len, sizeof len) ||
             !take(&p->rest, &number, sizeof number))
         return false;
-    if (flags & MAILBOX_FLAG_BLOB)
-        return true;
-    if (len > p->rest.n)
-        return false;
-    p->rest.p += len;
-    p->rest.n -= len;
-    return true;
+    return flags & MAILBOX_FLAG_BLOB || pass_over(&p->rest, len);
 }
 
 bool
@@ -351,7 +360,7 @@ mailbox_next(const struct mailbox_inbox *inbox)
 unsigned
 mailbox_resume(struct mailbox_reader *r)
 {
-    struct packet p = { 0 };
+    struct packet p = { .resumed = true };
     uint32_t handled = r->inbox->handled;
 
     if (!packet_open((struct str){ r->inbox->packet, MAILBOX_PACKET_MAX }, &p))

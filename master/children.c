@@ -32,7 +32,7 @@
 
 enum {
     STARTS_AT_STOP = 2,
-    STOP_AGAIN_MS = 10 * 1000,
+    STOP_AGAIN_MS = 30 * 1000,
     REPLACE_GRACE_MS = 10 * 1000,
     LEAVE_GRACE_MS = 6 * 1000,
     EXIT_MS = 2000 /* from the end of a control channel to that of its process */
@@ -400,21 +400,22 @@ child_stop(struct child *c, uint64_t grace_ms)
         return;
     if (c->state == CHILD_STARTING && !c->booted)
         child_kill(c); /* it would wait for the rest of what it is */
-    else if (c->state != CHILD_STOPPING)
+    else if (c->state != CHILD_STOPPING || c->planned) /* which only leaves, perhaps */
         post_send(c->master->post, c->addr, IPC_STOP, &(struct ipc_nothing){ 0 });
     c->state = CHILD_STOPPING;
     loop_timer_set(c->master->loop, &c->timer, grace_ms);
 }
 
 /*
- * At a stop a worker leaves what it has on the disk. One that dies instead leaves it in its
- * slot, which ends with us: so another one is started there, and told to stop.
+ * At a stop a worker leaves what it has on the disk. One that dies instead, or that was
+ * just making room for another one, leaves it in its slot, which ends with us: so
+ * another one is started there, and told to stop.
  */
 static bool
-must_end_better(const struct child *c, const int *status)
+must_end_better(const struct child *c)
 {
-    return c->role == PROC_WORKER && status && WIFSIGNALED(*status) && !c->given_up &&
-           !c->master->insisted && c->starts_at_stop < STARTS_AT_STOP;
+    return c->role == PROC_WORKER && !c->given_up && !c->master->insisted &&
+           c->starts_at_stop < STARTS_AT_STOP;
 }
 
 static void
@@ -429,6 +430,15 @@ stop_by_successor(struct child *c)
         child_kill(c);
 }
 
+void
+child_stop_for_good(struct child *c, uint64_t grace_ms)
+{
+    if (c->state == CHILD_DOWN && c->starts > 0 && must_end_better(c))
+        stop_by_successor(c);
+    else
+        child_stop(c, grace_ms);
+}
+
 /*
  * A process that a master before us has started may be our child all the same: when
  * that master was the program that this process executed before.
@@ -436,6 +446,7 @@ stop_by_successor(struct child *c)
 static void
 has_ended(struct child *c, const int *status)
 {
+    bool in_order;
     int reaped;
 
     if (!status && c->pid > 0 && waitpid(c->pid, &reaped, WNOHANG) == c->pid)
@@ -443,6 +454,8 @@ has_ended(struct child *c, const int *status)
     while (mailbox_read(&c->reader, c->control.fd) == 1) /* its last frames */
         ;
     loop_timer_cancel(c->master->loop, &c->timer);
+    in_order = !c->converting && !c->status->ready &&
+               !(status && WIFSIGNALED(*status)); /* proc_stopped() */
     if (c->converting)
         convert_ended(c, status);
     else
@@ -462,7 +475,7 @@ has_ended(struct child *c, const int *status)
             child_start(c);
         else
             start_later(c, clock_ms() - c->started_ms, c->status->faulted);
-    } else if (must_end_better(c, status)) {
+    } else if (!in_order && must_end_better(c)) {
         stop_by_successor(c);
     }
     master_child_ended(c);

@@ -198,6 +198,8 @@ void child_kill(struct child *c);
 void child_fini(struct child *c);
 void child_start(struct child *c);
 void child_stop(struct child *c, uint64_t grace_ms); /* in order; killed after that */
+/* The same when the service stops: what a worker that is not there has is seen to. */
+void child_stop_for_good(struct child *c, uint64_t grace_ms);
 /*
  * Ends the occupant so that the next one starts at once. A worker leaves at a clean
  * point: told to end it would take leave of its clients.

@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "master/hello.h"
 #include "master/master.h"
@@ -27,6 +28,7 @@
 
 enum {
     CHECK_MS = 20 * 1000,
+    EXIT_LOOK_MS = 10, /* from the end of its output to its own */
     TEXT_MAX = 64 * 1024
 };
 
@@ -161,17 +163,26 @@ about_parse(struct program *p, struct str *text)
 }
 
 static void
-finish(struct program_check *check, bool in_time)
+output_close(struct program_check *check)
 {
-    struct str text = buf_str(&check->text);
-    int status = 0, r = -ETIMEDOUT;
-
-    loop_timer_cancel(check->m->loop, &check->timer);
+    if (check->io.fd < 0)
+        return;
     loop_del(check->m->loop, &check->io);
     close_fd(&check->io.fd);
-    if (!in_time)
+}
+
+static void
+finish(struct program_check *check, bool in_time, int status)
+{
+    struct str text = buf_str(&check->text);
+    int r = -ETIMEDOUT;
+
+    loop_timer_cancel(check->m->loop, &check->timer);
+    output_close(check);
+    if (!in_time) {
         kill(check->pid, SIGKILL);
-    waitpid(check->pid, &status, 0); /* it has closed its output, or was just killed */
+        waitpid(check->pid, &status, 0);
+    }
     check->pid = 0;
     if (in_time)
         r = about_parse(check->program, &text);
@@ -179,6 +190,19 @@ finish(struct program_check *check, bool in_time)
         r = -EINVAL;
     check->done(check, r, str_trim(text));
     buf_fini(&check->text);
+}
+
+/* Its output has ended; that it ends itself is not waited for. */
+static void
+look_for_end(struct program_check *check)
+{
+    int status = 0;
+    pid_t r = waitpid(check->pid, &status, WNOHANG);
+
+    if (r == 0 && clock_ms() < check->until_ms)
+        loop_timer_set(check->m->loop, &check->timer, EXIT_LOOK_MS);
+    else
+        finish(check, r != 0, status);
 }
 
 static void
@@ -197,14 +221,21 @@ on_check(struct loop_io *io, unsigned events)
         if (check->text.n < TEXT_MAX)
             buf_added(&check->text, (size_t)n);
     }
-    if (n == 0 || errno != EAGAIN)
-        finish(check, true);
+    if (n < 0 && errno == EAGAIN)
+        return;
+    output_close(check);
+    look_for_end(check);
 }
 
 static void
 on_check_timer(struct loop_timer *timer)
 {
-    finish(container_of(timer, struct program_check, timer), false);
+    struct program_check *check = container_of(timer, struct program_check, timer);
+
+    if (check->io.fd < 0)
+        look_for_end(check);
+    else
+        finish(check, false, 0);
 }
 
 int
@@ -232,6 +263,7 @@ program_check_begin(struct program_check *check)
         return r;
     }
     check->timer.fn = on_check_timer;
+    check->until_ms = clock_ms() + CHECK_MS;
     loop_timer_set(m->loop, &check->timer, CHECK_MS);
     return 0;
 }
@@ -245,7 +277,6 @@ program_check_cancel(struct program_check *check)
     waitpid(check->pid, NULL, 0);
     check->pid = 0;
     loop_timer_cancel(check->m->loop, &check->timer);
-    loop_del(check->m->loop, &check->io);
-    close_fd(&check->io.fd);
+    output_close(check);
     buf_fini(&check->text);
 }

@@ -52,6 +52,7 @@ struct program_check {
     struct loop_io io;
     struct buf text;
     struct loop_timer timer;
+    uint64_t until_ms; /* so long it may take */
     void (*done)(struct program_check *check, int r, struct str what);
 };
 

@@ -80,7 +80,7 @@ files_send(struct child *c, int dir_fd)
             close_fd(&old[i]);
     }
     snprintf(name, sizeof name, "%u.%s", c->slot, c->master->instance);
-    own = openat(dir_fd, name, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    own = openat(dir_fd, name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (own < 0 || fsync(dir_fd) < 0) {
         log_error(NULL, "cannot make the file sessions/%s: %s", name, strerror(errno));
         close_fd(&own);

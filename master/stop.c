@@ -46,7 +46,7 @@ phase_begin(struct master *m)
 {
     for (unsigned i = 0; i < m->n_children; i++) {
         if (m->child[i].role == stop_order[m->stop_phase].role)
-            child_stop(&m->child[i], stop_order[m->stop_phase].grace_ms);
+            child_stop_for_good(&m->child[i], stop_order[m->stop_phase].grace_ms);
     }
 }
 

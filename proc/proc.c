@@ -72,6 +72,7 @@ void
 proc_stopped(struct proc *p, int exit_code)
 {
     p->exit_code = exit_code;
+    p->status->ready = 0; /* the master sees that the end is one in order */
     loop_stop(p->loop);
 }
 

@@ -192,7 +192,7 @@ run_alloc(struct slab *slab, size_t size)
 {
     uint32_t n = (uint32_t)((size + SLAB_PAGE - 1) / SLAB_PAGE), at;
 
-    if (size > SLAB_CHUNK_MAX)
+    if (size > SLAB_RUN_MAX)
         return NULL;
     at = pages_find(slab, n);
     if (at == slab->n_pages)

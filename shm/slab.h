@@ -16,7 +16,8 @@
 enum {
     SLAB_PAGE = 64 * 1024,
     SLAB_CHUNK_MIN = 32,
-    SLAB_CHUNK_MAX = 16 << 20 /* larger than a page: a run of whole pages */
+    SLAB_CHUNK_MAX = 16 << 20, /* larger than a page: a run of whole pages */
+    SLAB_RUN_MAX = SLAB_CHUNK_MAX + SLAB_PAGE /* for what comes from another layout */
 };
 
 struct slab;

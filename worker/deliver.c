@@ -27,8 +27,8 @@ enum {
 static bool
 session_is_on(const struct conn *c)
 {
-    return (c->state == STREAM_OPEN ||
-                   (c->state == STREAM_DETACHED && !sm_is_overfull(c))) &&
+    return (c->state == STREAM_OPEN || (c->state == STREAM_DETACHED && c->sm &&
+                                               c->sm->max_s && !sm_is_overfull(c))) &&
            !(c->flags & CONN_SESSION_ENDED);
 }
 
@@ -90,7 +90,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c)
             return false;
-        if (!session_is_on(c))
+        if (!session_is_on(c) || (s->kind == STANZA_MESSAGE && !out_takes(w, c)))
             return false;
         to_client(w, c, s);
         return true;

@@ -134,9 +134,14 @@ on_session_end(void *ctx, ipc_addr from, const void *msg, int *fd)
 static void
 on_sessions_ended(void *ctx, ipc_addr from, const void *msg, int *fd)
 {
-    (void)from, (void)msg, (void)fd;
-    self(ctx)->n_ended++;
-    process_note_work(self(ctx));
+    struct worker *w = self(ctx);
+    bool *ended = &w->ended[ipc_addr_slot(from)];
+
+    (void)msg, (void)fd;
+    if (!*ended)
+        w->n_ended++; /* a successor of it says so once more */
+    *ended = true;
+    process_note_work(w);
 }
 
 static void

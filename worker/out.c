@@ -118,18 +118,45 @@ note_slow(struct worker *w, struct conn *c)
         live_of(w, c)->flags |= LIVE_SLOW;
 }
 
+/* In the slot, as a successor must not go on with what has a hole in it. */
+static void
+cut_soon(struct worker *w, struct conn *c)
+{
+    if (!(c->flags & CONN_LOST))
+        SET(w, c->flags, c->flags | CONN_LOST);
+    out_dirty(w, c);
+}
+
+void
+out_lost(struct worker *w, struct conn *c)
+{
+    if (c->sm && c->sm->max_s)
+        SET(w, c->sm->max_s, 0);
+    if (c->state != STREAM_DETACHED && c->state != STREAM_MOVED)
+        cut_soon(w, c);
+}
+
+bool
+out_takes(struct worker *w, struct conn *c)
+{
+    if (c->sm ? !pressure_is_last(w) : !pressure_drops(w))
+        return true;
+    out_lost(w, c);
+    return false;
+}
+
 void
 out_add(struct worker *w, struct conn *c, struct str bytes)
 {
     if (c->state == STREAM_CLOSED || c->state == STREAM_DETACHED ||
             c->state == STREAM_MOVED || c->flags & CONN_CLOSE_SENT)
         return;
-    if (pressure_drops(w)) {
-        live_of(w, c)->flags |= LIVE_LOST;
-    } else {
-        queue_add(w, &c->out, bytes);
-        note_slow(w, c);
+    if (c->flags & CONN_LOST || pressure_drops(w)) {
+        cut_soon(w, c);
+        return;
     }
+    queue_add(w, &c->out, bytes);
+    note_slow(w, c);
     out_dirty(w, c);
 }
 
@@ -321,7 +348,7 @@ out_flush(struct worker *w, struct conn *c)
 
     if (l->fd < 0)
         return; /* its socket has not come yet: see recover_conn() */
-    if (l->flags & LIVE_LOST) {
+    if (c->flags & CONN_LOST) {
         conn_close(w, c, "memory is short, and what it should get was dropped");
         return;
     }

@@ -16,6 +16,16 @@ void out_add(struct worker *w, struct conn *c, struct str bytes);
 /* The same for one stanza, which is counted. */
 void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
 
+/*
+ * May the session be given a message? Where memory is too short for that, it ends, and
+ * the message is to be delivered as if it were not there. Within a transaction.
+ */
+bool out_takes(struct worker *w, struct conn *c);
+
+/* Something for the client was dropped: the connection is cut, the session is not
+ * resumed. */
+void out_lost(struct worker *w, struct conn *c);
+
 /* Records that are ready for the wire (TLS); likewise within a transaction. */
 void out_add_wire(struct worker *w, struct conn *c, struct str bytes);
 

@@ -14,6 +14,7 @@
 
 enum {
     COMPACT_AT = 1 << 20,
+    CROWDED_AT = 8 << 20,
     SLOW_HIGH = 1 << 20, /* bytes that wait for one process: who causes more waits, */
     SLOW_LOW = 256 << 10 /* until so few do */
 };
@@ -22,6 +23,12 @@ bool
 outbox_is_slow(const struct worker *w, ipc_addr to)
 {
     return post_backlog_of(w->proc->post, to) > SLOW_LOW;
+}
+
+bool
+outbox_is_crowded(const struct worker *w)
+{
+    return w->slot->outbox.len > CROWDED_AT;
 }
 
 static uint32_t

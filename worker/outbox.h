@@ -17,6 +17,12 @@ void outbox_committed(struct worker *w);
 void outbox_settle(struct worker *w);
 
 /*
+ * Is there so much in it that who has more to send, and time, should wait? What one
+ * session gives back still fits then.
+ */
+bool outbox_is_crowded(const struct worker *w);
+
+/*
  * Now and then: an outbox that has been large and is empty gives its memory back.
  * true: it was.
  */

@@ -11,7 +11,11 @@
  *   within a turn, there    no further stanza is read until its end, but for a little
  *                           in each turn, so that nothing stands still for ever;
  *   half way to the end     output is dropped, and its connection ended: one stanza may
- *                           go to thousands, and all of that is one transaction.
+ *                           go to thousands, and all of that is one transaction. What
+ *                           is kept until it is acknowledged (XEP-0198) still is.
+ *   half way from there     sessions take nothing more: one for which there is
+ * something ends, what it has is given back, and messages for it are delivered as if it
+ * were not there (out_takes()).
  *
  * Ended is the connection; its session waits if it can (XEP-0198), and is ended only
  * when it is itself among the greediest then.
@@ -22,6 +26,7 @@
 
 #include "base/mem.h"
 #include "worker/conn.h"
+#include "worker/saved.h"
 #include "worker/shaper.h"
 
 enum {
@@ -57,6 +62,7 @@ pressure_load(struct worker *w)
     p->most = pages < PAGES_LEAST ? PAGES_LEAST : (uint32_t)pages;
     p->mark = (uint32_t)((uint64_t)p->most * conf->oom_watermark / 100);
     p->full = p->mark + (p->most - p->mark) / 2;
+    p->last = p->full + (p->most - p->full) / 2;
     p->stop = p->mark;
 }
 
@@ -105,7 +111,27 @@ pressure_drops(struct worker *w)
     return true;
 }
 
-/* What would be free if the connection, or a session without one, were ended. */
+bool
+pressure_is_last(struct worker *w)
+{
+    if (pages_used(w) < w->pressure.last)
+        return false;
+    w->pressure.n_lost++;
+    return true;
+}
+
+/* What is kept for the session. */
+static uint64_t
+session_weight(const struct conn *c)
+{
+    return (c->sm ? c->sm->bytes : 0) + (uint64_t)(c->held ? c->held->bytes : 0) +
+           (c->late ? c->late->bytes : 0);
+}
+
+/*
+ * What would be free if the connection, or a session without one, were ended. Of a
+ * session that can wait it is its connection first, and then itself.
+ */
 static uint64_t
 weight_of(const struct worker *w, const struct conn *c)
 {
@@ -114,15 +140,12 @@ weight_of(const struct worker *w, const struct conn *c)
 
     if (c->state == STREAM_FREE || c->state == STREAM_CLOSED || l->flags & LIVE_DEAD)
         return 0;
-    if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED) {
-        n += c->sm ? c->sm->bytes : 0;
-        n += c->held ? c->held->bytes : 0;
-        n += c->late ? c->late->bytes : 0;
+    n = session_weight(c);
+    if (c->state == STREAM_DETACHED || c->state == STREAM_MOVED)
         return n;
-    }
     if (l->fd < 0)
         return 0; /* its socket is still to come */
-    n = (uint64_t)c->out.bytes + c->wire.bytes;
+    n += (uint64_t)c->out.bytes + c->wire.bytes;
     n += c->in && c->in != w->read_chunk ? c->in->size : 0;
     n += c->plain && c->plain != w->plain_chunk ? c->plain->size : 0;
     return n;
@@ -161,7 +184,7 @@ cut_greediest(struct worker *w, uint64_t bytes)
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         uint64_t weight = weight_of(w, &w->conns[i]);
 
-        if (weight > 0)
+        if (weight > 0 && !saved_keeps(w, &w->conns[i]))
             found[n++] = (struct candidate){ weight, i };
     }
     qsort(found, n, sizeof *found, heavier);

@@ -13,7 +13,8 @@ struct worker;
 struct pressure {
     uint32_t most;                     /* worker_memory_max */
     uint32_t mark;                     /* oom_watermark of it */
-    uint32_t full;                     /* half way from there to the end */
+    uint32_t full;                     /* half way from there to the end, */
+    uint32_t last;                     /* and again half way */
     uint32_t stop;                     /* from here on reading pauses, within a turn */
     bool paused;                       /* in this turn it has */
     uint32_t told_s, refused_s;        /* when that was logged last; 0: never */
@@ -31,9 +32,13 @@ bool pressure_allows(struct worker *w);
 
 /*
  * Is there so little left that output must be dropped? Its connection is then to be cut
- * (LIVE_LOST). Counted.
+ * (CONN_LOST). Counted.
  */
 bool pressure_drops(struct worker *w);
+
+/* So little that not even what waits to be acknowledged can grow? Its session is to
+ * end. */
+bool pressure_is_last(struct worker *w);
 
 /* At the turn's end, when what could be sent is sent: ends the greediest. */
 void pressure_relieve(struct worker *w);

@@ -31,7 +31,9 @@
 
 enum {
     STOP_MS = 1000,
-    STOP_JOBS_MS = 3000,    /* for what is still to be stored */
+    STOP_OTHERS_MS = 3000, /* for other workers, and our sockets */
+    STOP_JOBS_MS = 20000, /* for what is still to be stored: a database may come back */
+    STOP_SLEEP_MS = 3000, /* who sleeps for longer is not waited for */
     STOP_QUIET_MS = 100,    /* what went to another worker may come back */
     BACKLOG_HIGH = 12 << 20 /* bytes waiting for other processes: all clients wait */
 };
@@ -129,6 +131,15 @@ sessions_stop(struct worker *w)
     saved_write(w);
 }
 
+/* What cannot be saved is given back; then the others are told that nothing more comes.
+ */
+static void
+sessions_end(struct worker *w)
+{
+    sessions_stop(w);
+    to_other_workers(w, IPC_SESSIONS_ENDED);
+}
+
 static void
 recovered(struct worker *w)
 {
@@ -138,7 +149,7 @@ recovered(struct worker *w)
     outbox_send(w, ipc_addr_of(PROC_ROUTER, 0), IPC_ROUTE_RESYNC,
             &(struct ipc_nothing){ 0 });
     if (w->stopping)
-        sessions_stop(w);
+        sessions_end(w);
     process_serve(w);
 }
 
@@ -429,9 +440,17 @@ is_needed(const struct worker *w, size_t left)
 {
     uint64_t now = loop_now_ms(w->loop);
 
+    if (left > 0 || now < w->stop_quiet_ms)
+        return now < w->stop_jobs_ms;
     return now < w->stop_until_ms &&
-           (left > 0 || w->recovering || w->n_ended + 1 < w->proc->n_workers ||
-                   now < w->stop_quiet_ms);
+           (w->recovering || w->n_ended + 1 < w->proc->n_workers);
+}
+
+static void
+patience_begins(struct worker *w)
+{
+    w->stop_until_ms = loop_now_ms(w->loop) + STOP_OTHERS_MS;
+    w->stop_jobs_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
 }
 
 /* What ended sessions leave goes into the database first; not for ever. */
@@ -452,7 +471,7 @@ on_stop_timer(struct loop_timer *t)
                 live_of(w, c)->fd >= 0)
             conn_close(w, c, "the service stops");
     }
-    left = jobs_under_way(w, STOP_JOBS_MS);
+    left = jobs_under_way(w, STOP_SLEEP_MS);
     if (left > 0) {
         process_note_work(w);
         to_other_workers(w, IPC_STOP_BUSY);
@@ -462,7 +481,7 @@ on_stop_timer(struct loop_timer *t)
         return;
     }
     if (saved_can(w) && saved_write(w) > 0) { /* they are to be stored elsewhere */
-        w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
+        patience_begins(w);
         loop_timer_set(w->loop, t, AGAIN_MS);
         return;
     }
@@ -480,12 +499,13 @@ worker_stop(struct proc *p)
     if (!w)
         return; /* it only transfers, and ends by itself */
     w->stopping = true;
+    w->leaving = false; /* no successor would come: it is us who see to everything */
+    loop_timer_cancel(w->loop, &w->leave_timer);
     listener_close_all(w);
     if (!w->recovering)
-        sessions_stop(w);
-    to_other_workers(w, IPC_SESSIONS_ENDED);
+        sessions_end(w);
     w->stop_close_ms = loop_now_ms(w->loop) + STOP_MS;
-    w->stop_until_ms = loop_now_ms(w->loop) + STOP_JOBS_MS;
+    patience_begins(w);
     w->stop_timer.fn = on_stop_timer;
     loop_timer_set(w->loop, &w->stop_timer, 0);
 }

@@ -31,6 +31,9 @@ void saved_turn_end(struct worker *w);
 /* Is there a file to write to, and has nothing failed? */
 bool saved_can(const struct worker *w);
 
+/* Is the session a matter for the next start, which finds it in the file? */
+bool saved_keeps(const struct worker *w, const struct conn *c);
+
 /*
  * Saves the sessions that wait, and have not been saved as they are. Those that cannot be
  * saved end, so that what they have is given back. How many these are.

@@ -74,15 +74,37 @@ flush(struct saved_writer *f)
     buf_reset(&f->buf, 2 * FLUSH_AT);
 }
 
+/*
+ * Where the whole segments end. What is behind was left by a writer that was killed; it
+ * must go, as a reader comes no further than there.
+ */
+static off_t
+end_of_whole(int fd)
+{
+    off_t end = lseek(fd, 0, SEEK_END);
+    struct saved_segment segment;
+    struct str file;
+    size_t at = 0;
+
+    if (end <= 0 || saved_map(fd, &file) < 0)
+        return end < 0 ? -errno : end;
+    while (saved_segment_next(file, &at, &segment) == 1)
+        ;
+    saved_unmap(&file);
+    if ((off_t)at < end && ftruncate(fd, (off_t)at) < 0)
+        return -errno;
+    return (off_t)at;
+}
+
 struct saved_writer *
 saved_writer_new(int fd, uint32_t n_sessions, uint64_t now_us)
 {
     struct saved_writer *f = mem_zalloc(sizeof *f);
 
     f->fd = fd;
-    f->start = lseek(fd, 0, SEEK_END);
+    f->start = end_of_whole(fd);
     if (f->start < 0)
-        f->error = -errno;
+        f->error = (int)f->start;
     f->at = f->start + (off_t)sizeof f->head;
     f->head = (struct head){ .version = VERSION,
         .order = ORDER,
@@ -96,6 +118,12 @@ saved_writer_new(int fd, uint32_t n_sessions, uint64_t now_us)
     buf_added(&f->buf, n_sessions);
     flush(f);
     return f;
+}
+
+off_t
+saved_writer_states_at(const struct saved_writer *f)
+{
+    return f->start + SAVED_STATES_AT;
 }
 
 static void

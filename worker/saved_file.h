@@ -27,9 +27,14 @@ enum {
     SAVED_STATES_AT = 72 /* bytes from the start of a segment */
 };
 
-/* Appends one segment. Begin, a record each, end; a failure is kept until the end. */
+/*
+ * Appends one segment. Begin, a record each, end; a failure is kept until the end. What
+ * a writer before has left unfinished is cut off.
+ */
 struct saved_writer;
 struct saved_writer *saved_writer_new(int fd, uint32_t n_sessions, uint64_t now_us);
+/* Where in the file the bytes of its sessions will be. */
+off_t saved_writer_states_at(const struct saved_writer *f);
 void saved_writer_add(struct saved_writer *f, enum saved_kind kind, struct str bytes);
 /*
  * 0: the segment is on the disk; -errno: the file is as it was before. Frees the writer.

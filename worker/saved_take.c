@@ -94,7 +94,8 @@ take_in(struct worker *w, const struct found *found, uint32_t number)
         SET(w, c->sm->saved, 1);
         sm_on_end(w, &end);
         SET(w, c->since_us, found->wait.since_us);
-        SET(w, c->sm->until_us, found->wait.until_us);
+        if (found->wait.until_us < c->sm->until_us) /* the clock may have been ahead */
+            SET(w, c->sm->until_us, found->wait.until_us);
         w->saved->last = conn_id(w, c);
     }
     worker_commit(w);

@@ -22,13 +22,29 @@ saved_can(const struct worker *w)
     return w->proc->saved_fd >= 0 && !w->saved_failed;
 }
 
-/* Does it wait, all of it, and not as it was saved? */
 static bool
-is_unsaved(const struct conn *c, uint64_t now_us)
+is_as_saved(const struct conn *c)
+{
+    return c->sm->saved_at && c->sm->saved_out == c->sm->out;
+}
+
+/*
+ * Does it wait, all of it, and not as it was saved? Also if its time is over by now:
+ * what it has is given back at the next start, as there may be nobody any more to take
+ * it.
+ */
+static bool
+is_unsaved(const struct conn *c)
 {
     return c->state == STREAM_DETACHED && c->sm && c->flags & CONN_BOUND &&
-           !(c->flags & CONN_SESSION_ENDED) && c->sm->until_us > now_us &&
-           !(c->sm->saved_at && c->sm->saved_out == c->sm->out);
+           !(c->flags & CONN_SESSION_ENDED) && !is_as_saved(c);
+}
+
+bool
+saved_keeps(const struct worker *w, const struct conn *c)
+{
+    return w->stopping && c->state == STREAM_DETACHED && c->flags & CONN_BOUND &&
+           (saved_can(w) || is_as_saved(c));
 }
 
 static void
@@ -62,14 +78,14 @@ write_session(struct saved_writer *f, struct conn *c, struct buf *text)
 
 /* Everything that waits elsewhere for the session becomes a part of its queue. */
 static void
-settle_sessions(struct worker *w, uint64_t now_us, uint32_t *ret_n)
+settle_sessions(struct worker *w, uint32_t *ret_n)
 {
     uint32_t n = 0;
 
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
-        if (c->state != STREAM_DETACHED || !is_unsaved(c, now_us))
+        if (!is_unsaved(c))
             continue;
         late_end(w, c);
         session_release(w, c, NULL, NULL);
@@ -80,14 +96,14 @@ settle_sessions(struct worker *w, uint64_t now_us, uint32_t *ret_n)
 
 /* Noted where each of them is in the file; or they end, as nothing else keeps them. */
 static size_t
-written(struct worker *w, int r, off_t at, uint64_t now_us)
+written(struct worker *w, int r, off_t at)
 {
     size_t ended = 0;
 
     for (uint32_t i = 0; i < w->slot->conns_used; i++) {
         struct conn *c = &w->conns[i];
 
-        if (c->state != STREAM_DETACHED || !is_unsaved(c, now_us))
+        if (!is_unsaved(c))
             continue;
         if (r < 0 && c->sm->saved_at)
             saved_mark(w->proc->saved_fd, (off_t)c->sm->saved_at);
@@ -117,25 +133,24 @@ files_empty(struct worker *w)
 size_t
 saved_write(struct worker *w)
 {
-    uint64_t now_us = clock_wall_us();
-    off_t at = lseek(w->proc->saved_fd, 0, SEEK_END);
     struct saved_writer *f;
+    off_t at;
     struct buf text = { 0 };
     size_t ended;
     uint32_t n;
     int r;
 
-    settle_sessions(w, now_us, &n);
+    settle_sessions(w, &n);
     if (n > 0) {
-        f = saved_writer_new(w->proc->saved_fd, n, now_us);
+        f = saved_writer_new(w->proc->saved_fd, n, clock_wall_us());
+        at = saved_writer_states_at(f);
         for (uint32_t i = 0; i < w->slot->conns_used; i++) {
-            if (w->conns[i].state == STREAM_DETACHED &&
-                    is_unsaved(&w->conns[i], now_us))
+            if (is_unsaved(&w->conns[i]))
                 write_session(f, &w->conns[i], &text);
         }
         r = saved_writer_end(&f);
         buf_fini(&text);
-        ended = written(w, r, at + SAVED_STATES_AT, now_us);
+        ended = written(w, r, at);
         if (r < 0) {
             w->saved_failed = true;
             log_error(NULL,

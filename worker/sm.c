@@ -23,7 +23,9 @@
 #include "worker/account.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/jobs.h"
 #include "worker/out.h"
+#include "worker/outbox.h"
 #include "worker/pressure.h"
 #include "worker/saved.h"
 #include "worker/session.h"
@@ -32,6 +34,7 @@
 enum {
     ASK_AFTER = 20, /* stanzas */
     MAX_S_MOST = 24 * 3600,
+    BACK_JOBS_MOST = 20 * 1000, /* under way; more is given back when some are done */
     ITEM_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 
@@ -131,22 +134,14 @@ sm_count_in(struct worker *w, struct conn *c)
 }
 
 void
-sm_note_out(struct worker *w, struct conn *c, struct str bytes)
+sm_take(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
 {
     struct sm *sm = c->sm;
-    struct sm_item *item;
+    struct sm_item *item = slot_alloc(w, sizeof *item + bytes.n);
 
-    if (!sm)
-        return;
-    if (bytes.n > ITEM_MAX) { /* its client is cut (OUT_BYTES_MAX): not tried again */
-        log_error(conn_ctx(w, c), "a stanza of %zu bytes cannot be kept", bytes.n);
-        bytes.n = 0;
-    }
-    if (pressure_drops(w)) /* likewise */
-        bytes.n = 0;
-    item = slot_alloc(w, sizeof *item + bytes.n);
-    *item = (struct sm_item){ .at_us = clock_wall_us(), .n = (uint32_t)bytes.n };
-    memcpy(item->bytes, bytes.p, bytes.n);
+    *item = (struct sm_item){ .at_us = at_us, .n = (uint32_t)bytes.n };
+    if (bytes.n)
+        memcpy(item->bytes, bytes.p, bytes.n);
     if (sm->last)
         SET(w, sm->last->next, item);
     else
@@ -155,6 +150,25 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
     SET(w, sm->out, sm->out + 1);
     SET(w, sm->n, sm->n + 1);
     SET(w, sm->bytes, sm->bytes + item->n);
+}
+
+/*
+ * What cannot be kept must not be sent again as nothing: the client would count one
+ * stanza less than we do, from then on. So the session is not resumed any more.
+ */
+void
+sm_note_out(struct worker *w, struct conn *c, struct str bytes)
+{
+    if (!c->sm)
+        return;
+    if (bytes.n > ITEM_MAX || pressure_is_last(w)) {
+        if (c->sm->max_s)
+            log_info(conn_ctx(w, c),
+                    "a stanza of %zu bytes cannot be kept; the session ends", bytes.n);
+        out_lost(w, c);
+        bytes.n = 0;
+    }
+    sm_take(w, c, bytes, clock_wall_us());
 }
 
 static void
@@ -322,19 +336,36 @@ tick_open(struct worker *w, struct conn *c)
     }
 }
 
+/*
+ * The time of many may be over at once, as after a restart. What they give back has to
+ * fit the outbox, and to find room among the jobs: it would be sent back as an error
+ * else.
+ */
+static bool
+may_give_back(const struct worker *w)
+{
+    return !outbox_is_crowded(w) && jobs_waiting(w) < BACK_JOBS_MOST;
+}
+
 static void
 tick_detached(struct worker *w, struct conn *c)
 {
-    bool over = clock_wall_us() >= c->sm->until_us;
+    bool over = clock_wall_us() >= c->sm->until_us ||
+                (c->state == STREAM_DETACHED && !c->sm->max_s);
 
+    if (saved_keeps(w, c))
+        return;
     if (c->state == STREAM_DETACHED && !over && (sm_is_coming(c) || !is_full(w, c)))
         return;
     if (c->state == STREAM_MOVED && !over)
         return;
+    if (c->state == STREAM_DETACHED && !may_give_back(w))
+        return; /* in the next second, perhaps */
     if (c->state == STREAM_DETACHED)
         log_info(conn_ctx(w, c), "%s",
-                over ? "the client did not come back"
-                     : "too much waits for the client");
+                !c->sm->max_s ? "something for the client could not be kept"
+                : over        ? "the client did not come back"
+                              : "too much waits for the client");
     conn_forget(w, c);
 }
 

@@ -26,6 +26,8 @@ bool sm_on_element_unbound(struct worker *w, struct conn *c, struct xml_el *el);
 /* A stanza of the client was handled; one is given to it. */
 void sm_count_in(struct worker *w, struct conn *c);
 void sm_note_out(struct worker *w, struct conn *c, struct str bytes);
+/* The same for one that another worker, or a file, had: there is always room for it. */
+void sm_take(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us);
 
 /* Unasked: what of the client's is safe. */
 void sm_say_handled(struct worker *w, struct conn *c);

@@ -255,8 +255,7 @@ sm_on_item(struct worker *w, const struct ipc_sm_item *m)
 
     if (!c)
         return;
-    sm_note_out(w, c, m->stanza);
-    SET(w, c->sm->last->at_us, m->at_us);
+    sm_take(w, c, m->stanza, m->at_us);
     killpoint(SM_ITEM);
 }
 

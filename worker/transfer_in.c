@@ -54,7 +54,7 @@ get_own(struct slab *slab, const struct record *r, struct str bytes, void **ret)
                 end = content;
         }
         room = tail->room(draft);
-        if (room < end.n || room > SLAB_CHUNK_MAX / 2 || end.n != tail->length(draft))
+        if (room < end.n || room > SLAB_CHUNK_MAX || end.n != tail->length(draft))
             result = -EBADMSG;
         else if (tail->at + room + 1 > n)
             n = tail->at + room + 1;

@@ -41,7 +41,6 @@ enum live_flag {
     LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
     LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
     LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
-    LIVE_LOST = 1 << 14,          /* output was dropped: to be cut */
     LIVE_COUNTED = 1 << 15,       /* with its address: worker/addresses.h */
     LIVE_KTLS = 1 << 16           /* the kernel has the keys for what we send */
 };
@@ -150,9 +149,11 @@ struct worker {
     uint64_t leave_until_ms, leave_look_ms;
     uint64_t keeper_question; /* number of our KEEP_GIVE */
     uint64_t stop_close_ms;   /* when clients that have not closed are cut */
-    uint64_t stop_until_ms;   /* when to stop without waiting for jobs, or others */
+    uint64_t stop_until_ms;   /* when to stop without waiting for others, */
+    uint64_t stop_jobs_ms;    /* or for jobs */
     uint64_t stop_quiet_ms;   /* not before: something may still come back */
-    unsigned n_ended;         /* other workers whose sessions have ended */
+    bool ended[IPC_SLOTS_MAX]; /* other workers whose sessions have ended, */
+    unsigned n_ended;          /* so many */
     bool kept_all;            /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     bool inherited;  /* there was a predecessor */

@@ -4,8 +4,11 @@ import socket
 import pytest
 
 from harness import wait
+from harness.sm import SM, ask_h, body, next_stanza, resume
 
 MIB = 1 << 20
+SM_MODULES = {"mod_ping": {}, "mod_offline": {},
+              "mod_stream_mgmt": {"max_ack_queue": 1000000, "ack_timeout": "infinity"}}
 SMALL = {"worker_memory_max": 32 * MIB, "oom_watermark": 80}
 
 
@@ -69,6 +72,115 @@ def test_the_greediest_is_cut(make_server):
     assert pid(server) == before
     for g in greedy:
         g.abort()
+
+
+def online(server, name, attributes=None, **options):
+    """Connected before memory is short; with XEP-0198 if there are attributes for it."""
+    s = server.stream(name, **options).login(until="online")
+    if attributes is not None:
+        count_from_here(s, attributes)
+    return s
+
+
+def count_from_here(s, attributes):
+    s.send(f"<enable xmlns='{SM}' {attributes}/>")
+    el = s.next()
+    while el.tag != f"{{{SM}}}enabled":
+        el = s.next()
+    s.previd, s.h = el.get("id"), 0
+
+
+def round_trip(s):
+    """As ping(), for whom anything may come in between; counts it."""
+    i = s.next_id()
+    s.send(f"<iq type='get' id='{i}' to='{s.host}'><ping xmlns='urn:xmpp:ping'/></iq>")
+    el = None
+    while el is None or el.get("id") != i:
+        el = next_stanza(s)
+        s.h += 1
+
+
+def fill(server, juliet, hoarders, until, step=3):
+    """What they have read and do not acknowledge."""
+    n = 0
+    while not until():
+        for h in hoarders:
+            send_to(juliet, h.full, step, 200000)
+            for _ in range(step):
+                next_stanza(h)
+        n += 1
+        assert n < 60, "they have it all"
+
+
+def test_the_greediest_is_cut_if_it_only_does_not_acknowledge(make_server):
+    """It reads; what it has is kept for it"""
+    server = small_server(make_server, modules=SM_MODULES)
+    juliet, modest = online(server, "juliet"), online(server, "modest")
+    hoarders = [online(server, f"hoarder{i}", "") for i in range(3)]
+    send_to(juliet, modest.full, 30, 100000)
+    fill(server, juliet, hoarders, lambda: server.counter("memory_cut") > 0)
+    wait.until(lambda: sum(is_here(server, h) for h in hoarders) < 3, "a session to end")
+    read_headlines(modest, 30)
+
+
+def test_messages_for_a_session_when_memory_is_short(make_server):
+    """XEP-0198: each is kept for the session, or stored, or sent back; all that were acknowledged, once"""
+    server = small_server(make_server, oom_killer=False, modules=SM_MODULES)
+    romeo, juliet = online(server, "romeo", ""), online(server, "juliet")
+    nurse = online(server, "nurse", "resume='true'")
+    hoarders = [online(server, f"hoarder{i}", "") for i in range(2)]
+    fill(server, juliet, hoarders, lambda: is_refused(server))
+    before = server.counter("stanzas_in")
+    for i in range(60):
+        romeo.send(f"<message to='{nurse.full}' type='chat' id='c{i}'><body>{'x' * 100000}</body></message>")
+    wait.until(lambda: server.counter("stanzas_in") == before + 60, "all to be handled")
+    assert "stanzas dropped" in server.log()
+    for h in hoarders:
+        h.abort()
+    wait.until(lambda: not is_refused(server), "connections to be accepted again")
+    assert ask_h(romeo) == 60
+    again, answer = resume(server, "nurse", nurse.previd, 0)
+    if answer.tag != f"{{{SM}}}resumed":
+        again.bind()
+    again.presence()
+    again.h, got = 0, []
+    while len(got) < 60:
+        el = next_stanza(again)
+        if el.get("id", "").startswith("c"):
+            got.append(int(el.get("id")[1:]))
+    assert sorted(got) == list(range(60))
+    round_trip(again)
+
+
+def test_one_message_for_many_sessions(make_server):
+    """XEP-0198: who goes on with his session gets it, whole and once, and counts as we do"""
+    server = small_server(make_server, modules=SM_MODULES)
+    romeos = [server.stream("romeo", resource=f"r{i}").login() for i in range(10)]
+    juliet = server.stream("juliet").login()
+    for r in romeos:
+        r.presence()
+    wait.until(lambda: len(server.ctl_lines("connected_users_info")) == 11, "all to be there")
+    for r in romeos:
+        count_from_here(r, "resume='true'")
+    for r in romeos:
+        round_trip(r)
+    size = 3 * MIB
+    juliet.send(f"<message to='{romeos[0].bare}' type='chat' id='big'><body>{'x' * size}</body></message>")
+    juliet.ping()
+    wait.until(lambda: "memory is short" in server.log(), "the warning")
+    had = 0
+    for r in romeos:
+        wait.until(lambda: not is_refused(server), "memory to be enough again")
+        again, answer = resume(server, "romeo", r.previd, r.h)
+        if answer.tag != f"{{{SM}}}resumed":
+            continue
+        el = next_stanza(again)
+        while el.get("id") != "big":
+            el = next_stanza(again)
+        assert len(body(el)) == size
+        had += 1
+        again.close()
+    assert had > 0
 
 
 def is_refused(server):

@@ -289,6 +289,40 @@ def test_the_database_is_away(make_server, top):
         own.stop()
 
 
+def test_a_stop_while_the_database_is_away(make_server, top):
+    """It comes back some seconds later: what was acknowledged has waited for it"""
+    n = 20
+    own = pgsql.Cluster(os.path.join(top, "stop"))
+    own.create()
+    try:
+        server = make_server(database="pgsql", start=False)
+        server.write_config(**own.config(own.database()), loglevel="info",
+                            modules={**SM_MODULES, "mod_offline": {}})
+        server.start()
+        absent = server.account("absent")
+        sender = Acknowledged(server.stream("romeo").login(), absent.bare, n)
+        server.stream("absent").login()  # the account is known when the database goes
+        own.stop()
+        sender.start()
+        sender.finish()
+        assert sender.errors == 0
+        server.process.send_signal(signal.SIGTERM)
+        server.wait_log(r"master: stopping")
+        end = time.monotonic() + 5
+        wait.until(lambda: time.monotonic() > end, "more time than a stop takes otherwise")
+        own.start()
+        assert server.process.wait(60) == 0
+        server.process = None
+        assert "could not be finished" not in server.log()
+        c = own.connect(server.config["sql_database"])
+        cursor = c.cursor()
+        cursor.execute("select count(*) from spool")
+        assert cursor.fetchone()[0] == n
+        c.close()
+    finally:
+        own.stop()
+
+
 def test_the_database_is_back(make_server, top):
     """What was refused again and again is tried at once, not when its next time has come"""
     own = pgsql.Cluster(os.path.join(top, "back"))

@@ -262,6 +262,24 @@ def test_the_time_is_over(make_server):
     assert answer.tag == f"{{{SM}}}failed"
 
 
+def test_the_time_of_many_is_over(make_server):
+    """At once, as after a restart: what they give back fits what survives a kill"""
+    n, k, size = 60, 20, 100000
+    server = make_server(config={"modules": {**MODULES, "mod_offline": {}}, "loglevel": "info"})
+    romeo = server.stream("romeo", worker=0).login()
+    them = [server.stream(f"user{i}", worker=1).login() for i in range(n)]
+    for s in them:
+        enable(s, "resume='true' max='4'")
+        say(romeo, s, *(f"{i} {'x' * size}" for i in range(k)))
+        romeo.ping()
+    for s in them:
+        s.abort()
+    wait.until(lambda: server.log().count("the client did not come back") == n, "the time to be over")
+    wait.until(lambda: all(int(server.ctl("get_offline_count", s.user, "example.net")) == k for s in them),
+               "all to be stored")
+    assert "outbox is full" not in server.log()
+
+
 def test_what_waited_goes_to_another_resource(make_server):
     """RFC 6121, 8.5.3: as if the session had not been there; with the time when it was sent"""
     server = make_server(config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {"resume_timeout": 1}}})

@@ -1,8 +1,11 @@
 """Sessions that wait for their clients outlive the whole service: XEP-0198, 5; DESIGN, 6"""
+import hashlib
 import os
 import random
+import re
 import shutil
 import signal
+import struct
 import time
 
 import pytest
@@ -155,6 +158,64 @@ def test_the_rest_of_its_time(make_server, late):
     at = time.mktime(time.strptime(stamp[:19], "%Y-%m-%dT%H:%M:%S")) - time.timezone
     assert abs(at - sent) < 2.5
     s.ping()
+
+
+@pytest.mark.parametrize("slow", [False, True])
+def test_time_that_is_over_at_the_stop(make_server, slow):
+    """A moment before it, or while it takes its time: stored, once"""
+    n, step, most = 24, 0.1, 2
+    server = make_server(config={"modules": {**MODULES, "mod_stream_mgmt": {"max_resume_timeout": 10}}})
+    romeo = server.stream("romeo").login()
+    them = [server.stream(f"user{i}").login() for i in range(n)]
+    for s in them:
+        enable(s, f"resume='true' max='{most}'")
+        say(romeo, s, "1")
+    romeo.ping()
+    began = time.time()
+    for i, s in enumerate(them):
+        wait.until(lambda: time.time() >= began + i * step, "its turn")
+        s.abort()
+    [sql] = [p["pid"] for p in server.processes("sql")]
+    wait.until(lambda: time.time() >= began + most + n * step / 2, "half of them to be over")
+    if slow:
+        os.kill(sql, signal.SIGSTOP)
+        romeo.send("<message to='nurse@example.net' type='chat'><body>work</body></message>")
+        romeo.ping()
+        server.process.send_signal(signal.SIGTERM)
+        wait.until(lambda: time.time() >= began + most + n * step, "all of them to be over")
+        os.kill(sql, signal.SIGCONT)
+    server.stop()
+    start(server)
+    wait.until(lambda: sum(offline(server, s) for s in them) >= n, "all to be stored")
+    wait.until(lambda: not saved(server), "the files to be done with")
+    assert [offline(server, s) for s in them] == [1] * n
+
+
+def set_until(path, seconds):
+    """As if the clock had been so much ahead at the stop; in a file with one segment."""
+    with open(path, "r+b") as f:
+        data = bytearray(f.read())
+        at = data.index(b"\x08until_us") + 9 + 4
+        until = struct.unpack_from("q", data, at)[0] + int(seconds * 1e6)
+        struct.pack_into("q", data, at, until)
+        n = struct.unpack_from("I", data, 32)[0]
+        head, records = bytes(data[:40]) + bytes(32), bytes(data[72 + n:])
+        data[40:72] = hashlib.sha256(records + head).digest()
+        f.seek(0)
+        f.write(data)
+
+
+def test_a_clock_that_was_wrong(make_server):
+    """A session does not wait for longer than it may, however far the clock was ahead"""
+    server, romeo, juliet, _ = waiting(make_server, resume_timeout=4)
+    say(romeo, juliet, "1")
+    romeo.ping()
+    server.stop()
+    [path] = saved(server)
+    set_until(path, 10 * 365 * 86400)
+    start(server)
+    assert "is damaged" not in server.log()
+    wait.until(lambda: offline(server, juliet) == 1, "it to be stored")
 
 
 def test_everything_is_killed_after_the_start(make_server):
@@ -337,6 +398,106 @@ def test_a_worker_dies_at_the_stop(make_server, full):
             assert body(next_stanza(again)) == "2"
             ask_h(again)
         server.stop()
+
+
+def has_all(server, who, ids):
+    """After the start: each session is there, with the two messages that it had."""
+    for s in who:
+        again, answer = resume(server, s.user, ids[s.user], 0)
+        assert answer.tag == f"{{{SM}}}resumed"
+        assert [body(next_stanza(again)) for _ in range(2)] == ["1", "2"]
+        ask_h(again)
+
+
+def two_with_messages(server):
+    """Both in worker 1, one of them waiting; their ids."""
+    romeo, juliet, nurse = (server.stream(name, worker=w).login() for name, w in (
+        ("romeo", 0), ("juliet", 1), ("nurse", 1)))
+    ids = {s.user: enable(s) for s in (juliet, nurse)}
+    for s in (juliet, nurse):
+        say(romeo, s, "1", "2")
+    romeo.ping()
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    return (juliet, nurse), ids
+
+
+def pid_of_worker(server, slot):
+    [pid] = [p["pid"] for p in server.processes("worker") if p["slot"] == slot]
+    return pid
+
+
+def test_a_stop_while_a_worker_makes_room(make_server):
+    """It waits for a TLS handshake, and no successor will come"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    idle = server.stream("idle", worker=1).connect().open()
+    idle.send("<starttls xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    idle.expect("<proceed xmlns='urn:ietf:params:xml:ns:xmpp-tls'/>")
+    command = server.spawn_ctl("restart", "worker", "1")
+    server.wait_log("is replaced as planned")
+    server.stop()
+    command.wait(wait.PATIENCE)
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_stop_while_a_worker_is_down(make_server):
+    """It has died again and again, and would be started later"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    end, again = time.monotonic() + wait.PATIENCE, r"worker 1 is started again in [0-9.]+ seconds"
+    while not re.search(again, server.log()) and time.monotonic() < end:
+        kill_named(server, "stanzad: worker 1")
+    server.stop()
+    server.forget_reports()
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_worker_dies_at_the_stop_of_another_master(make_server):
+    """Whose child it is not: nobody says how it has ended"""
+    server = make_server(config={"modules": MODULES})
+    who, ids = two_with_messages(server)
+    server.kill_master()
+    server.start()
+    pid = pid_of_worker(server, 1)
+    os.kill(pid, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_log(r"master: stopping")
+    os.kill(pid, signal.SIGKILL)
+    assert server.process.wait(60) == 0
+    server.process = None
+    server.forget_reports()
+    start(server)
+    has_all(server, who, ids)
+
+
+def test_a_worker_comes_late_to_the_stop(make_server):
+    """A successor that waits for its sockets: what it gives back still finds the others there"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    them = [server.stream(f"user{i}", worker=1).login() for i in range(8)]
+    for s in them:
+        enable(s, "")  # cannot be resumed: it ends, and its messages are stored
+        say(romeo, s, "1")
+    romeo.ping()
+    [keeper] = [p["pid"] for p in server.processes("keeper") if p["slot"] == 1]
+    pid = pid_of_worker(server, 1)
+    for p in (keeper, pid):
+        os.kill(p, signal.SIGSTOP)
+    server.process.send_signal(signal.SIGTERM)
+    server.wait_log(r"master: stopping")
+    os.kill(pid, signal.SIGKILL)
+    server.wait_log("another one goes on")
+    end = time.monotonic() + 1
+    wait.until(lambda: time.monotonic() > end, "a second, in which the others could have ended")
+    os.kill(keeper, signal.SIGCONT)
+    assert server.process.wait(60) == 0
+    server.process = None
+    server.forget_reports()
+    start(server)
+    assert [offline(server, s) for s in them] == [1] * 8
 
 
 @pytest.mark.parametrize("who", ["everybody", "worker 0", "worker"])

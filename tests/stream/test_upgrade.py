@@ -50,6 +50,21 @@ def programs(server):
     return {(p["role"], p["slot"]): os.readlink(f"/proc/{p['pid']}/exe") for p in server.processes()}
 
 
+def executable(pid):
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
+def title(pid):
+    try:
+        with open(f"/proc/{pid}/cmdline") as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
 def pids(server):
     return {(p["role"], p["slot"]): p["pid"] for p in server.processes()}
 
@@ -217,6 +232,22 @@ def test_what_is_no_program(make_server, path, why):
     assert pids(server) == before
 
 
+def test_a_program_that_says_nothing_more_and_stays(make_server, top):
+    """It has closed its output and does not end: the master does not wait for it"""
+    server = make_server(workers=1)
+    folder = tempfile.mkdtemp(prefix="program-", dir=top)
+    with open(f"{folder}/x.c", "w") as f:
+        f.write("#include <unistd.h>\nint main(void) { close(1); close(2); pause(); }\n")
+    subprocess.run(["cc", "-o", f"{folder}/stays", f"{folder}/x.c"], check=True)
+    command = server.spawn_ctl("upgrade", f"{folder}/stays")
+    wait.until(lambda: f"{folder}/stays" in map(executable, server.pids_left()), "it to run")
+    server.kill_workers()
+    server.wait_ready()  # the master has started another one
+    assert command.poll() is None
+    assert command.wait(2 * wait.PATIENCE) == 1
+    assert "does not say what it is" in server.log()
+
+
 def test_what_others_could_have_written(make_server, make_program):
     """The admin process names a path; the master executes nothing that is not the owner's"""
     server = make_server(workers=1)
@@ -381,6 +412,39 @@ def test_requests_that_wait_go_over(make_server, make_program, make_other):
     juliet.expect("<iq type='result' id='store'/>")
     answer = juliet.request("<query xmlns='jabber:iq:private'><x xmlns='a:b'/></query>")
     assert answer.find("{jabber:iq:private}query/{a:b}x").text == "kept"
+
+
+def test_a_stop_during_a_conversion(make_server, make_program, make_other):
+    """Whoever is in the place of the worker: its slot is seen to, the session is there after the next start"""
+    old, new = make_program(), make_other()
+    server = make_server(workers=1, program=old, config={"modules": {"mod_ping": {}, "mod_stream_mgmt": {}}})
+    juliet, romeo = (server.stream(name).login(until="online") for name in ("juliet", "romeo"))
+    session = enable(juliet)
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    romeo.send(f"<message to='{juliet.full}' type='chat'><body>while away</body></message>")
+    romeo.ping()
+    for n in range(3):  # the first one to come writes the slot into a file
+        known = set(server.pids_left())
+        command = server.spawn_ctl("upgrade", new)
+        found = []
+        end = time.monotonic() + wait.PATIENCE
+        while not found and time.monotonic() < end:
+            found = [pid for pid in set(server.pids_left()) - known if title(pid).startswith("stanzad: worker 0")]
+        os.kill(found[0], signal.SIGSTOP)
+        server.process.send_signal(signal.SIGTERM)
+        wait.until(lambda: server.log().count("master: stopping") == n + 1, "the stop to begin")
+        os.kill(found[0], signal.SIGCONT)
+        assert server.process.wait(60) == 0
+        server.process = None
+        command.kill()
+        command.wait(wait.PATIENCE)
+        server.streams = []
+        server.start()
+        assert juliet.full in server.ctl("connected_users")
+    again, answer = resume(server, "juliet", session, 0)
+    assert answer.tag.endswith("resumed"), answer.tag
+    assert body(next_stanza(again)) == "while away"
 
 
 @pytest.mark.parametrize("kills", [1, 2, 3])

@@ -220,6 +220,38 @@ descriptors_come_with_their_frames(void **state)
     ends_close(&e);
 }
 
+/*
+ * The reader died before it had handled a packet: what is behind a payload that was in
+ * a descriptor is handled all the same.
+ */
+static void
+a_lost_descriptor_takes_no_other_frame_along(void **state)
+{
+    ipc_addr to = ipc_addr_of(PROC_SQL, 0);
+    size_t size = 1 << 20;
+    char *big = calloc(1, size);
+    struct mailbox_inbox *left = calloc(1, sizeof *left);
+    struct iovec iov = { left->packet, sizeof left->packet };
+    struct msghdr mh = { .msg_iov = &iov, .msg_iovlen = 1 };
+    struct ends e;
+
+    (void)state;
+    ends_open(&e, ipc_addr_of(PROC_ADMIN, 0), to);
+    send_call(&e, to, STR("before"), STR("x"));
+    send_call(&e, to, STR("big"), (struct str){ big, size });
+    send_call(&e, to, STR("behind"), STR("y"));
+    post_flush(e.post);
+    assert_true(recvmsg(e.fd[0], &mh, MSG_DONTWAIT) > 0);
+    e.reader.inbox = left;
+    assert_int_equal(mailbox_resume(&e.reader), 3);
+    assert_int_equal(e.seen.n_calls, 2);
+    assert_true(str_eq(buf_str(&e.seen.name), STR("behind")));
+    assert_int_equal(left->handled, 0); /* nobody notes it in this test */
+    ends_close(&e);
+    free(left);
+    free(big);
+}
+
 /* They are promised by a transaction that may not be committed yet. */
 static void
 frames_with_numbers_wait_for_the_flush(void **state)
@@ -317,6 +349,7 @@ main(void)
         cmocka_unit_test(a_full_mailbox_keeps_the_rest_for_later),
         cmocka_unit_test(a_reader_wakes_no_sender_that_has_room),
         cmocka_unit_test(descriptors_come_with_their_frames),
+        cmocka_unit_test(a_lost_descriptor_takes_no_other_frame_along),
         cmocka_unit_test(frames_with_numbers_wait_for_the_flush),
         cmocka_unit_test(malformed_packets_are_dropped),
         cmocka_unit_test(a_closed_sender_is_noticed),

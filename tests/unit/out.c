@@ -84,7 +84,7 @@ the_slot_is_never_full(void **state)
             add(out_add, sizes[s]);
         slab_get_stats(alone.w.slab, &st);
         assert_true(st.pages_used >= ALONE_PAGES * 9 / 10);
-        assert_true(alone.w.live[0]->flags & LIVE_LOST);
+        assert_true(alone.w.conns[0].flags & CONN_LOST);
         assert_false(pressure_allows(&alone.w));
         alone_end();
     }
@@ -117,6 +117,7 @@ marks_follow_the_configuration(void **state)
         assert_int_equal(p->most, cases[i].most);
         assert_int_equal(p->mark, cases[i].mark);
         assert_int_equal(p->full, cases[i].full);
+        assert_true(p->full <= p->last && p->last < p->most);
     }
     alone_end();
 }

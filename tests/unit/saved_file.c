@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "worker/saved_file.h"
@@ -166,6 +167,35 @@ test_failure(void **state)
     close(fd);
 }
 
+/* A writer was killed before its end; the next one is not lost behind that. */
+static void
+test_unfinished(void **state)
+{
+    int fd = file_new(), r, status;
+    char *large = calloc(1, 3 << 20);
+    struct saved_writer *f;
+    struct str file;
+    pid_t pid;
+
+    (void)state;
+    segment_add(fd, 1, 5, "one");
+    pid = fork();
+    if (pid == 0) {
+        f = saved_writer_new(fd, 2, 7);
+        saved_writer_add(f, SAVED_SESSION, (struct str){ large, 3 << 20 });
+        _exit(0);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(lseek(fd, 0, SEEK_END) > 3 << 20);
+    segment_add(fd, 2, 9, "three");
+    assert_int_equal(saved_map(fd, &file), 0);
+    assert_int_equal(segments(file, &r), 2);
+    assert_int_equal(r, 0);
+    saved_unmap(&file);
+    free(large);
+    close(fd);
+}
+
 /* Fields by name: others are passed over, missing ones are empty. */
 static void
 test_fields(void **state)
@@ -218,6 +248,7 @@ main(void)
         cmocka_unit_test(test_states_are_not_summed),
         cmocka_unit_test(test_damage),
         cmocka_unit_test(test_failure),
+        cmocka_unit_test(test_unfinished),
         cmocka_unit_test(test_fields),
     };
 

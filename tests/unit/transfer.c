@@ -373,6 +373,40 @@ there_and_back(void **state)
     drop(&b, &slab_b);
 }
 
+/* A client may send, and be sent, as much as one piece of a slot holds. */
+static void
+the_largest_pieces_go_over(void **state)
+{
+    static const uint32_t sizes[] = { 4 << 20, 9 << 20, SLAB_CHUNK_MAX - 1024,
+        SLAB_CHUNK_MAX - sizeof(struct chunk) };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct slab *slab_a, *slab_b = NULL;
+        struct slot *a = filled(&slab_a), *b = segment();
+        struct sm_item *item = a->conn[0].sm->last;
+        uint32_t n = SLAB_CHUNK_MAX - sizeof *item;
+        int fd = file();
+
+        print_message("%u bytes\n", sizes[i]);
+        a->conn[0].plain = chunk(slab_a, "<message", sizes[i]);
+        item->next = slab_alloc(slab_a, SLAB_CHUNK_MAX);
+        a->conn[0].sm->last = item = item->next;
+        *item = (struct sm_item){ .n = sizes[i] < n ? sizes[i] : n };
+        memset(item->bytes, 'x', item->n);
+        assert_int_equal(transfer_out(a, fd), 0);
+        assert_int_equal(slot_open(b, "instance", false, fd, &slab_b), 1);
+        assert_int_equal(b->conn[0].plain->size, sizes[i]);
+        assert_true(
+                slab_size(slab_b, b->conn[0].plain) >= sizeof(struct chunk) + sizes[i]);
+        assert_memory_equal(b->conn[0].plain->data, "<message", 8);
+        assert_memory_equal(b->conn[0].sm->last->bytes, item->bytes, item->n);
+        close(fd);
+        drop(&a, &slab_a);
+        drop(&b, &slab_b);
+    }
+}
+
 static void
 a_file_that_is_not_complete_is_none(void **state)
 {
@@ -496,6 +530,7 @@ main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_is_forgotten),
         cmocka_unit_test(there_and_back),
+        cmocka_unit_test(the_largest_pieces_go_over),
         cmocka_unit_test(a_file_that_is_not_complete_is_none),
         cmocka_unit_test(whatever_comes_does_no_harm),
         cmocka_unit_test(another_versions_file_is_understood),

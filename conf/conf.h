@@ -283,6 +283,7 @@ struct conf {
     uint64_t registration_timeout_ms; /* CONF_INFINITY: accounts as often as you like */
     uint64_t
             c2s_idle_timeout_ms; /* no byte from a bound client; CONF_INFINITY: never */
+    uint64_t c2s_keepalive_ms; /* between white space to a silent client */
     uint64_t c2s_connections_per_ip;
     uint64_t worker_memory_max; /* bytes of a slot; CONF_INFINITY: all of it */
     bool oom_killer;

@@ -25,22 +25,21 @@ enum {
     RETRY_MS = 500
 };
 
-/* Small writes go out at once; peers that vanished are found by the kernel. */
+/*
+ * Small writes go out at once. Peers that vanished are found when they do not acknowledge
+ * what they are sent: worker/tick.c.
+ */
 static void
 socket_prepare(int fd)
 {
     int one = 1;
 
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 #ifdef TCP_USER_TIMEOUT
     setsockopt(
             fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &(unsigned){ 60000 }, sizeof(unsigned));
-#endif
-#ifdef TCP_KEEPIDLE
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &(int){ 300 }, sizeof(int));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &(int){ 30 }, sizeof(int));
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &(int){ 4 }, sizeof(int));
+#else
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 #endif
 }
 

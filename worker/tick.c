@@ -13,6 +13,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/late.h"
+#include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/session.h"
 #include "worker/sm.h"
@@ -47,6 +48,25 @@ on_deadline(struct worker *w, struct conn *c)
     worker_commit(w);
 }
 
+/*
+ * Has it been silent for another c2s_keepalive since the last look? Then it is sent white
+ * space (RFC 6120, 4.6.1), which TCP sends again until it is acknowledged or
+ * TCP_USER_TIMEOUT has passed. TCP's own keepalive is no substitute: beside that option
+ * the loss of a single one of its probes ends the connection, and the kernel sends those
+ * of half a minute at once.
+ */
+static bool
+is_to_be_tried(const struct worker *w, const struct live *l)
+{
+    uint64_t period_s = w->proc->conf->c2s_keepalive_ms / 1000;
+
+    if (w->proc->conf->c2s_keepalive_ms == CONF_INFINITY || period_s == 0 ||
+            l->out_deadline_s || l->last_rx_s > w->ticked_s)
+        return false;
+    return (w->now_s - l->last_rx_s) / period_s !=
+           (w->ticked_s - l->last_rx_s) / period_s;
+}
+
 static void
 check_idle(struct worker *w, struct conn *c, struct live *l)
 {
@@ -56,6 +76,11 @@ check_idle(struct worker *w, struct conn *c, struct live *l)
     if (idle_ms > w->proc->conf->c2s_idle_timeout_ms) {
         on_deadline(w, c);
         return;
+    }
+    if (is_to_be_tried(w, l)) {
+        worker_begin(w, c);
+        out_add(w, c, STR(" "));
+        worker_commit(w);
     }
     if (!l->host)
         return;
@@ -114,6 +139,7 @@ on_tick(struct loop_timer *t)
 {
     struct worker *w = container_of(t, struct worker, tick_timer);
 
+    w->ticked_s = w->now_s;
     w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
     for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
         struct conn *c = &w->conns[i];

@@ -115,6 +115,17 @@ def test_an_idle_client(make_server):
     romeo.ping()
 
 
+def test_a_silent_client_is_sent_white_space(make_server):
+    """c2s_keepalive: again and again, also by the successor of its worker"""
+    server = make_server(workers=1, config={"c2s_keepalive": "1 second"})
+    juliet = server.stream("juliet").login(until="online")
+    end = time.monotonic() + wait.PATIENCE
+    assert juliet.read_some(end).strip(b" ") == b""
+    server.kill_workers()
+    assert juliet.read_some(end).strip(b" ") == b""
+    juliet.ping()
+
+
 def test_connections_per_address(make_server):
     """c2s_connections_per_ip; over several workers: test_addresses.py"""
     server = make_server(workers=1, config={"c2s_connections_per_ip": 3})

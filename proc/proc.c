@@ -255,7 +255,7 @@ proc_main(int control_fd, const struct conf_loader *loader,
 
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a limit is an error of write() like a full disk */
-    signal(SIGINT, SIG_IGN); /* a terminal's ^C is the master's to handle */
+    signal(SIGINT, SIG_IGN);  /* a terminal's ^C is the master's to handle */
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     p.loader = *loader;

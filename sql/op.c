@@ -47,11 +47,11 @@ struct op_row {
 
 static const struct op_row op_rows[SQL_OPS] = {
 #define OP(op_name, op_how, op_params, op_each, op_cols, ...) \
-    [SQL_##op_name] = { .name = #op_name,                 \
-        .how = op_how,                                    \
-        .params = op_params,                              \
-        .each = op_each,                                  \
-        .cols = op_cols,                                  \
+    [SQL_##op_name] = { .name = #op_name,                     \
+        .how = op_how,                                        \
+        .params = op_params,                                  \
+        .each = op_each,                                      \
+        .cols = op_cols,                                      \
         .step = { __VA_ARGS__ } },
 #include "sql/op.def"
 };

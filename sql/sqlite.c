@@ -3,9 +3,9 @@
  *
  * A group of changes is one transaction; each of its requests stands in a savepoint of
  * its own, so that one that fails is undone alone. (SQLite itself undoes a statement
- * that fails; where that is the whole request there is no savepoint.) With a write-ahead log and
- * synchronous=FULL a commit is on the disk when it returns. All this happens in run(),
- * which blocks; that is what the sql process is for.
+ * that fails; where that is the whole request there is no savepoint.) With a
+ * write-ahead log and synchronous=FULL a commit is on the disk when it returns. All
+ * this happens in run(), which blocks; that is what the sql process is for.
  *
  * A full disk, a damaged or vanished file end the connection: db.c opens it again
  * later.
@@ -55,7 +55,8 @@ lite_open(struct sql_db *db)
 {
     struct sql_conn *c = mem_zalloc(sizeof *c);
 
-    /* One thread, and nobody asks how much memory it takes. Later calls change nothing. */
+    /* One thread, and nobody asks how much memory it takes. Later calls change nothing.
+     */
     sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     c->db = db;

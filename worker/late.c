@@ -8,8 +8,8 @@
  * waits; or when nothing older has come for a while, as after a failure nobody would
  * say so.
  *
- * A session that has moved here from another worker (XEP-0198) still gets by way of that
- * one what was sent before the route table showed where it is now. What others
+ * A session that has moved here from another worker (XEP-0198) still gets by way of
+ * that one what was sent before the route table showed where it is now. What others
  * send straight to it waits meanwhile. When the new route is in force every worker is
  * asked (SM_BARRIER) to send word by the old way (SM_PASS): behind that nothing else
  * comes by it.
@@ -27,7 +27,8 @@
 #include "xmpp/traits.h"
 
 enum {
-    LATE_MAX = 4000, /* less than max_fsm_queue and max_ack_queue: it goes out at once */
+    LATE_MAX =
+            4000, /* less than max_fsm_queue and max_ack_queue: it goes out at once */
     LATE_BYTES_MAX = 4 << 20,
     STORED_US = 60 * 1000000, /* without anything older */
     MOVED_US = 5 * 1000000,

@@ -26,8 +26,8 @@ enum {
 };
 
 /*
- * Small writes go out at once. Peers that vanished are found when they do not acknowledge
- * what they are sent: worker/tick.c.
+ * Small writes go out at once. Peers that vanished are found when they do not
+ * acknowledge what they are sent: worker/tick.c.
  */
 static void
 socket_prepare(int fd)

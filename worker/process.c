@@ -34,7 +34,7 @@ enum {
     STOP_OTHERS_MS = 3000, /* for other workers, and our sockets */
     STOP_JOBS_MS = 20000, /* for what is still to be stored: a database may come back */
     STOP_SLEEP_MS = 3000, /* who sleeps for longer is not waited for */
-    STOP_QUIET_MS = 100,    /* what went to another worker may come back */
+    STOP_QUIET_MS = 100,  /* what went to another worker may come back */
     BACKLOG_HIGH = 12 << 20 /* bytes waiting for other processes: all clients wait */
 };
 

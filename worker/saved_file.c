@@ -1,10 +1,10 @@
 /*
  * saved_file.c -- the form of a file of saved sessions
  *
- * Numbers are in the host's order, as the file stays on its machine; the head says which
- * order that is. The checksum is over the head without it, and the records. It is what
- * decides whether a segment counts: a writer that dies, or a full disk, leaves one that
- * does not, and nothing of what was there before is touched.
+ * Numbers are in the host's order, as the file stays on its machine; the head says
+ * which order that is. The checksum is over the head without it, and the records. It is
+ * what decides whether a segment counts: a writer that dies, or a full disk, leaves one
+ * that does not, and nothing of what was there before is touched.
  */
 #include "worker/saved_file.h"
 
@@ -106,10 +106,9 @@ saved_writer_new(int fd, uint32_t n_sessions, uint64_t now_us)
     if (f->start < 0)
         f->error = (int)f->start;
     f->at = f->start + (off_t)sizeof f->head;
-    f->head = (struct head){ .version = VERSION,
-        .order = ORDER,
-        .saved_us = now_us,
-        .n_sessions = n_sessions };
+    f->head = (struct head){
+        .version = VERSION, .order = ORDER, .saved_us = now_us, .n_sessions = n_sessions
+    };
     memcpy(f->head.magic, magic, sizeof magic);
     f->sum = EVP_MD_CTX_new();
     if (!f->sum || EVP_DigestInit_ex(f->sum, EVP_sha256(), NULL) != 1)

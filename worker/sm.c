@@ -10,8 +10,8 @@
  * what comes for it is kept likewise. In the end the rest is delivered as if the
  * session had not been there.
  *
- * <enabled/> has no `location`: a session can be resumed through any worker, so no address
- * is better than the one that the client has found by itself.
+ * <enabled/> has no `location`: a session can be resumed through any worker, so no
+ * address is better than the one that the client has found by itself.
  */
 #include "worker/sm.h"
 

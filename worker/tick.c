@@ -49,11 +49,11 @@ on_deadline(struct worker *w, struct conn *c)
 }
 
 /*
- * Has it been silent for another c2s_keepalive since the last look? Then it is sent white
- * space (RFC 6120, 4.6.1), which TCP sends again until it is acknowledged or
+ * Has it been silent for another c2s_keepalive since the last look? Then it is sent
+ * white space (RFC 6120, 4.6.1), which TCP sends again until it is acknowledged or
  * TCP_USER_TIMEOUT has passed. TCP's own keepalive is no substitute: beside that option
- * the loss of a single one of its probes ends the connection, and the kernel sends those
- * of half a minute at once.
+ * the loss of a single one of its probes ends the connection, and the kernel sends
+ * those of half a minute at once.
  */
 static bool
 is_to_be_tried(const struct worker *w, const struct live *l)

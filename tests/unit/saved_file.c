@@ -132,10 +132,9 @@ test_damage(void **state)
 
         memcpy(copy, file.p, file.n);
         copy[i] = (char)(copy[i] ^ 0x41);
-        assert_int_equal(segments((struct str){ copy, file.n }, &r),
-                is_state    ? 2
-                : i < first ? 0
-                            : 1);
+        assert_int_equal(segments((struct str){ copy, file.n }, &r), is_state    ? 2
+                                                                     : i < first ? 0
+                                                                                 : 1);
     }
     free(copy);
     saved_unmap(&file);
@@ -227,7 +226,8 @@ test_fields(void **state)
     assert_int_equal(got.directed.n, 2);
     assert_true(ipc_list_next(&got.directed, &jid));
     assert_true(str_eq(jid, STR("x@y")));
-    assert_int_equal(saved_wait_load(buf_str(&bytes), &wait), 0); /* nothing is for it */
+    assert_int_equal(
+            saved_wait_load(buf_str(&bytes), &wait), 0); /* nothing is for it */
     assert_int_equal(wait.until_us, 0);
     for (size_t n = 0; n < bytes.n; n++) { /* never read beyond */
         char *part = malloc(n ? n : 1);

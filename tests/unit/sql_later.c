@@ -17,8 +17,9 @@ note(struct base *b, struct answer *a, const struct sql_write_id *id, const char
 static int
 archive(struct base *b, struct answer *a, const char *user, int id)
 {
-    return base_send(b, a, &(struct sql_call){ .op = SQL_ARCHIVE_ADD }, "tittttttt", user,
-            id, "x@example.com/r", "x@example.com", "<message/>", "text", "chat", "", "");
+    return base_send(b, a, &(struct sql_call){ .op = SQL_ARCHIVE_ADD }, "tittttttt",
+            user, id, "x@example.com/r", "x@example.com", "<message/>", "text", "chat",
+            "", "");
 }
 
 /* Who reads the same table sees them. */

@@ -38,13 +38,14 @@ check_map(const char *name, const char *map, size_t n, size_t except)
     for (size_t i = 0; i < n; i++)
         missing += map[i] == 0;
     if (missing > except)
-        fail_msg("struct of %s: %zu bytes are not in transfer.def, but %zu may be", name,
-                missing, except);
+        fail_msg("struct of %s: %zu bytes are not in transfer.def, but %zu may be",
+                name, missing, except);
 }
 
 /*
- * Padding, as it is on a 64-bit machine; and members that belong to the occupant (live) or
- * to the segment itself (of the slot: magic, transactions, the outbox, pages, connections).
+ * Padding, as it is on a 64-bit machine; and members that belong to the occupant (live)
+ * or to the segment itself (of the slot: magic, transactions, the outbox, pages,
+ * connections).
  */
 enum {
 #if defined(SLOT_LAYOUT_TEST)
@@ -77,22 +78,22 @@ enum {
         size_t n_end = sizeof(T);         \
         char *map = calloc(1, sizeof(T)); \
         size_t except = except_##name;
-#define MARK(member)          mark(map, offsetof(T, member), sizeof(((T *)0)->member));
-#define NEXT(member)          MARK(member)
-#define PREV(member)          MARK(member)
-#define NUM(n, member)        MARK(member)
-#define INT(n, member)        MARK(member)
-#define RAW(n, member)        MARK(member)
-#define PART(n, member, rec)  MARK(member)
-#define TEXT(n, member)       MARK(member)
-#define BYTES(n, member, len) MARK(member)
-#define OWN(n, member, rec)   MARK(member)
-#define LIST(n, first, last, rec) MARK(first) MARK(last)
-#define HEAD(n, first, rec)   MARK(first)
+#define MARK(member)               mark(map, offsetof(T, member), sizeof(((T *)0)->member));
+#define NEXT(member)               MARK(member)
+#define PREV(member)               MARK(member)
+#define NUM(n, member)             MARK(member)
+#define INT(n, member)             MARK(member)
+#define RAW(n, member)             MARK(member)
+#define PART(n, member, rec)       MARK(member)
+#define TEXT(n, member)            MARK(member)
+#define BYTES(n, member, len)      MARK(member)
+#define OWN(n, member, rec)        MARK(member)
+#define LIST(n, first, last, rec)  MARK(first) MARK(last)
+#define HEAD(n, first, rec)        MARK(first)
 #define TAIL(n, member, len, room) n_end = offsetof(T, member);
 #define END                              \
-        check_map(what, map, n_end, except); \
-        free(map);                       \
+    check_map(what, map, n_end, except); \
+    free(map);                           \
     }
 enum {
     except_slot = 1 << 30 /* most of it is the segment itself */
@@ -451,7 +452,8 @@ file_set(int fd, const char *bytes, size_t n)
     head.sum = hash_bytes(&key, bytes + sizeof head, head.size);
     assert_int_equal(ftruncate(fd, 0), 0);
     assert_int_equal(pwrite(fd, &head, sizeof head, 0), sizeof head);
-    assert_int_equal(pwrite(fd, bytes + sizeof head, head.size, sizeof head), head.size);
+    assert_int_equal(
+            pwrite(fd, bytes + sizeof head, head.size, sizeof head), head.size);
 }
 
 static void
@@ -492,12 +494,14 @@ whatever_comes_does_no_harm(void **state)
 static void
 another_versions_file_is_understood(void **state)
 {
-    static const char slot_part[] = "\x01\0\0\0\0\0\0\0\x20\0\0\0" /* slot, 32 bytes */
-                                    "\xe7\x03\x04\0\0\0newX"        /* field 999 */
-                                    "\x02\0\x08\0\0\0\x01\0\0\0\0\0\0\0" /* conns_used 1 */
-                                    "\xe8\x03\x02\0\0\0hi"; /* field 1000 */
-    static const char conn_part[] = "\x02\0\0\0\0\0\0\0\x0e\0\0\0"
-                                    "\x01\0\x08\0\0\0\x07\0\0\0\0\0\0\0"; /* generation 7 */
+    static const char slot_part[] =
+            "\x01\0\0\0\0\0\0\0\x20\0\0\0"       /* slot, 32 bytes */
+            "\xe7\x03\x04\0\0\0newX"             /* field 999 */
+            "\x02\0\x08\0\0\0\x01\0\0\0\0\0\0\0" /* conns_used 1 */
+            "\xe8\x03\x02\0\0\0hi";              /* field 1000 */
+    static const char conn_part[] =
+            "\x02\0\0\0\0\0\0\0\x0e\0\0\0"
+            "\x01\0\x08\0\0\0\x07\0\0\0\0\0\0\0"; /* generation 7 */
     static const char new_part[] = "\x4d\0\0\0\0\0\0\0\x03\0\0\0abc";
     struct slab *slab_a, *slab_b;
     struct slot *a = filled(&slab_a), *b = segment();

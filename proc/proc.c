@@ -120,6 +120,7 @@ on_control(struct loop_io *io, unsigned events)
     while (r == 1);
     if (r < 0) {
         loop_del(p->loop, io);
+        p->abandoned = true;
         if (!p->stopping) {
             log_warning(NULL, "the master and its holders have gone; ending too");
             proc_stop(p);

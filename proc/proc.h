@@ -96,6 +96,7 @@ struct proc {
     struct loop_io control_io, mailbox_io;
     struct loop_turn turn;
     bool mailbox_waiting, stop_asked, stopping;
+    bool abandoned; /* no master, nor will one come: all processes end */
     int exit_code;
 };
 

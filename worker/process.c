@@ -434,14 +434,17 @@ worker_reload(struct proc *p)
     }
 }
 
-/* May there still be something to do? The sessions of others leave some, too. */
+/*
+ * May there still be something to do? The sessions of others leave some, too. Where all
+ * end at once nobody stores anything any more.
+ */
 static bool
 is_needed(const struct worker *w, size_t left)
 {
     uint64_t now = loop_now_ms(w->loop);
 
     if (left > 0 || now < w->stop_quiet_ms)
-        return now < w->stop_jobs_ms;
+        return now < (w->proc->abandoned ? w->stop_until_ms : w->stop_jobs_ms);
     return now < w->stop_until_ms &&
            (w->recovering || w->n_ended + 1 < w->proc->n_workers);
 }

@@ -127,6 +127,8 @@ def main():
     p.add_argument("-n", metavar="SESSIONS", type=int, help="of idle runs")
     p.add_argument("-o", metavar="FOLDER")
     args = p.parse_args()
+    if args.o:
+        os.makedirs(args.o, exist_ok=True)  # now, not after all has been measured
     names = words(args.s, servers.ALL, "server")
     keys = words(args.k, RUNS, "run")
     for name in list(names):

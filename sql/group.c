@@ -193,8 +193,10 @@ kick_wait_ms(struct sql_db *db, uint64_t now)
     uint64_t later_ms = later_wait_ms(db, now), wait_ms;
     const struct sql_req *head;
 
-    if (later_ms == 0)
+    if (later_ms == 0) {
         sql_queue_move(&db->queue, &db->later);
+        later_ms = UINT64_MAX;
+    }
     head = sql_queue_first(&db->queue);
     if (!head)
         return later_ms;

@@ -55,8 +55,7 @@ lite_open(struct sql_db *db)
 {
     struct sql_conn *c = mem_zalloc(sizeof *c);
 
-    /* One thread, and nobody asks how much memory it takes. Later calls change nothing.
-     */
+    /* One thread; nobody asks how much memory it takes. Later calls change nothing. */
     sqlite3_config(SQLITE_CONFIG_SINGLETHREAD);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     c->db = db;
@@ -428,8 +427,9 @@ req_failed(struct sql_conn *c, struct sql_req *req, int rc)
                 c->stmt[req->op][0] ? sqlite3_errmsg(c->lite) : "cannot be prepared");
 }
 
+/* Without a savepoint: its status is set, or it is the error that ends the group. */
 static int
-run_read(struct sql_conn *c, struct sql_req *req)
+run_plain(struct sql_conn *c, struct sql_req *req)
 {
     enum sql_status status;
     int rc;
@@ -471,19 +471,10 @@ is_alone(const struct sql_conn *c, const struct sql_req *req)
 static int
 run_write_alone(struct sql_conn *c, struct sql_req *req)
 {
-    enum sql_status status = SQL_OK;
-    int rc;
+    int rc = run_plain(c, req);
 
-    limit_begin(c);
-    rc = run_steps(c, req, &status);
-    if (rc == SQLITE_OK)
-        req->result.status = status;
-    else if (is_loss(rc) || is_busy(rc))
+    if (rc != SQLITE_OK || !sqlite3_get_autocommit(c->lite))
         return rc;
-    else
-        req_failed(c, req, rc);
-    if (!sqlite3_get_autocommit(c->lite))
-        return SQLITE_OK;
     c->failed = req; /* its error has ended the transaction */
     return SQLITE_ABORT;
 }
@@ -530,13 +521,15 @@ run_group(struct sql_conn *c, struct list *group, bool writes)
 
     c->failed = NULL;
     rc = step_once(writes ? c->begin : c->look);
+    if (rc != SQLITE_OK)
+        return rc;
     list_for_safe(node, group)
     {
         struct sql_req *req = list_entry(node, struct sql_req, node);
 
         req->result = (struct sql_result){ .status = SQL_OK };
         if (!writes)
-            rc = run_read(c, req);
+            rc = run_plain(c, req);
         else
             rc = is_alone(c, req) ? run_write_alone(c, req) : run_write(c, req);
         if (rc != SQLITE_OK)

@@ -13,9 +13,9 @@
  *   half way to the end     output is dropped, and its connection ended: one stanza may
  *                           go to thousands, and all of that is one transaction. What
  *                           is kept until it is acknowledged (XEP-0198) still is.
- *   half way from there     sessions take nothing more: one for which there is
- * something ends, what it has is given back, and messages for it are delivered as if it
- * were not there (out_takes()).
+ *   half way from there     sessions take nothing more: one for which there is something
+ *                           ends, what it has is given back, and messages for it are
+ *                           delivered as if it were not there (out_takes()).
  *
  * Ended is the connection; its session waits if it can (XEP-0198), and is ended only
  * when it is itself among the greediest then.

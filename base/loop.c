@@ -41,6 +41,7 @@ struct loop {
     struct loop_timer **timer; /* from 1 */
     size_t n_timers, timers_size;
     uint64_t turn;
+    bool in_turn;
     struct list turn_end;
     struct signal_handler signal[SIGNALS];
     struct loop_io signal_io;
@@ -86,7 +87,13 @@ loop_free(struct loop **ploop)
 int
 loop_add(struct loop *loop, struct loop_io *io)
 {
-    return loop_os_add(loop->os_fd, io->fd, (uint64_t)(uintptr_t)io);
+    return loop_os_add(loop->os_fd, io->fd, (uint64_t)(uintptr_t)io, false);
+}
+
+int
+loop_add_reader(struct loop *loop, struct loop_io *io)
+{
+    return loop_os_add(loop->os_fd, io->fd, (uint64_t)(uintptr_t)io, true);
 }
 
 void
@@ -111,7 +118,7 @@ int
 loop_add_fd(struct loop *loop, int fd, unsigned class, uint64_t value)
 {
     assert(class < LOOP_CLASSES && value >> 56 == 0);
-    return loop_os_add(loop->os_fd, fd, value << 8 | class << 1 | 1);
+    return loop_os_add(loop->os_fd, fd, value << 8 | class << 1 | 1, false);
 }
 
 void
@@ -251,6 +258,12 @@ loop_again(struct loop *loop)
     loop->again = true;
 }
 
+bool
+loop_in_turn(const struct loop *loop)
+{
+    return loop->in_turn;
+}
+
 void
 loop_stop(struct loop *loop)
 {
@@ -299,17 +312,18 @@ loop_turn_once(struct loop *loop, int wait_ms)
 {
     int n;
 
-    loop->turn++;
     loop->now_ms = clock_ms();
     n = loop_os_wait(loop->os_fd, loop->batch, BATCH_MAX, loop_wait_ms(loop, wait_ms));
     if (n < 0)
         return n;
     loop->again = false;
+    loop->in_turn = true;
     loop->now_ms = clock_ms();
     loop->batch_n = n;
     for (loop->batch_at = 0; loop->batch_at < loop->batch_n;)
         loop_dispatch(loop, loop->batch[loop->batch_at++]);
     loop->batch_n = loop->batch_at = 0;
+    loop->turn++; /* timers that events have set are due now, those of timers later */
     while (loop->n_timers > 0 && loop->timer[1]->at_ms <= loop->now_ms &&
             loop->timer[1]->turn != loop->turn) {
         struct loop_timer *t = loop->timer[1];
@@ -323,6 +337,7 @@ loop_turn_once(struct loop *loop, int wait_ms)
 
         turn->fn(turn->arg);
     }
+    loop->in_turn = false;
     return 0;
 }
 

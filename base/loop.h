@@ -30,6 +30,9 @@ struct loop_io {
     int fd;
 };
 int loop_add(struct loop *loop, struct loop_io *io); /* 0 or -errno */
+
+/* Reported in each turn in which there is something to read: so read as much as you like. */
+int loop_add_reader(struct loop *loop, struct loop_io *io);
 void loop_del(struct loop *loop, struct loop_io *io);
 
 /*
@@ -46,9 +49,10 @@ int loop_add_fd(struct loop *loop, int fd, unsigned class, uint64_t value);
 void loop_del_fd(struct loop *loop, int fd);
 
 /*
- * A timer is a member of its owner; { 0 } is one that is not set. fn runs once, and
- * never in the turn that the timer was set in: one that sets itself again must not keep
- * a turn from its end.
+ * A timer is a member of its owner; { 0 } is one that is not set. fn runs once. A turn
+ * has events first, then the timers that are due, then its end: a timer that an event
+ * sets to 0 runs in the same turn, one that a timer sets only in the next, for one that
+ * sets itself again must not keep a turn from its end.
  */
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);
@@ -76,6 +80,9 @@ int loop_on_signal(
 
 /* The next turn does not wait: somebody has left work for it. */
 void loop_again(struct loop *loop);
+
+/* The end of a turn is still to come: what is left for it needs no further turn. */
+bool loop_in_turn(const struct loop *loop);
 
 int loop_run(struct loop *loop); /* until loop_stop; 0 or -errno */
 void loop_stop(struct loop *loop);

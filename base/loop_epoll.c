@@ -13,6 +13,8 @@ enum {
     EVENTS_MAX = 256
 };
 
+static const uint32_t BOTH_EDGES = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+
 int
 loop_os_open(void)
 {
@@ -22,9 +24,9 @@ loop_os_open(void)
 }
 
 int
-loop_os_add(int os_fd, int fd, uint64_t tag)
+loop_os_add(int os_fd, int fd, uint64_t tag, bool reader)
 {
-    struct epoll_event ev = { .events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET };
+    struct epoll_event ev = { .events = reader ? EPOLLIN : BOTH_EDGES };
 
     ev.data.u64 = tag;
     return epoll_ctl(os_fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;

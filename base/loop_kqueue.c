@@ -25,13 +25,14 @@ loop_os_open(void)
 }
 
 int
-loop_os_add(int os_fd, int fd, uint64_t tag)
+loop_os_add(int os_fd, int fd, uint64_t tag, bool reader)
 {
     struct kevent ev[2];
+    unsigned short how = reader ? EV_ADD : EV_ADD | EV_CLEAR;
 
-    EV_SET(&ev[0], fd, EVFILT_READ, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)tag);
-    EV_SET(&ev[1], fd, EVFILT_WRITE, EV_ADD | EV_CLEAR, 0, 0, (void *)(uintptr_t)tag);
-    return kevent(os_fd, ev, 2, NULL, 0, NULL) < 0 ? -errno : 0;
+    EV_SET(&ev[0], fd, EVFILT_READ, how, 0, 0, (void *)(uintptr_t)tag);
+    EV_SET(&ev[1], fd, EVFILT_WRITE, how, 0, 0, (void *)(uintptr_t)tag);
+    return kevent(os_fd, ev, reader ? 1 : 2, NULL, 0, NULL) < 0 ? -errno : 0;
 }
 
 int

@@ -1,6 +1,7 @@
 #ifndef BASE_LOOP_OS_H
 #define BASE_LOOP_OS_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
@@ -13,7 +14,13 @@ struct loop_os_event {
 };
 
 int loop_os_open(void);
-int loop_os_add(int os_fd, int fd, uint64_t tag);
+
+/*
+ * Both directions, edge-triggered; or, a reader, one direction, reported as long as there is
+ * something. 0 or -errno.
+ */
+int loop_os_add(int os_fd, int fd, uint64_t tag, bool reader);
+
 int loop_os_del(int os_fd, int fd);
 
 /*

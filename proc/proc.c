@@ -7,7 +7,9 @@
  * know go to the role.
  *
  * The mailbox is read in slices, so that a flood of frames does not starve the clients;
- * what is left is read in the next turn, which then does not wait.
+ * the loop reports what is left in the next turn. To find out that nothing is left costs
+ * a system call like a packet: when there was but one the last time, no more than one is
+ * read, except in the turn right behind such a one.
  */
 #include "proc/proc.h"
 
@@ -129,26 +131,22 @@ on_control(struct loop_io *io, unsigned events)
 }
 
 static void
-mailbox_slice(struct proc *p)
-{
-    int r = 1;
-
-    for (int i = 0; i < PACKETS_A_SLICE && r == 1; i++)
-        r = mailbox_read(&p->mailbox_reader, p->mailbox_io.fd);
-    p->mailbox_waiting = r == 1;
-    if (p->mailbox_waiting)
-        loop_again(p->loop);
-    p->status->counter[COUNTER_IPC_BAD] = p->mailbox_reader.n_bad;
-}
-
-static void
-on_mailbox_io(struct loop_io *io, unsigned events)
+on_mailbox(struct loop_io *io, unsigned events)
 {
     struct proc *p = io->arg;
+    bool one = p->mailbox_single && p->turns != p->mailbox_turn + 1;
+    int n = 0, most = one ? 1 : PACKETS_A_SLICE, r = 1;
 
     (void)events;
-    p->mailbox_waiting = true;
-    mailbox_slice(p);
+    while (n < most && (r = mailbox_read(&p->mailbox_reader, io->fd)) == 1)
+        n++;
+    p->mailbox_single = n <= 1;
+    p->mailbox_turn = one ? p->turns : 0;
+    p->status->counter[COUNTER_IPC_BAD] = p->mailbox_reader.n_bad;
+    if (r < 0) {
+        log_error(NULL, "this process's mailbox is broken: %s", strerror(-r));
+        loop_del(p->loop, io);
+    }
 }
 
 static void
@@ -156,8 +154,7 @@ on_turn_end(void *arg)
 {
     struct proc *p = arg;
 
-    if (p->mailbox_waiting)
-        mailbox_slice(p);
+    p->turns++;
 }
 
 /* Waits for the frames that say who we are; the master sends them at once. */
@@ -202,7 +199,7 @@ proc_serve(struct proc *p)
         return r;
     r = loop_add(p->loop, &p->control_io);
     if (r == 0)
-        r = loop_add(p->loop, &p->mailbox_io);
+        r = loop_add_reader(p->loop, &p->mailbox_io);
     if (r == 0 && p->ops->start)
         r = p->ops->start(p);
     if (r < 0)
@@ -210,10 +207,8 @@ proc_serve(struct proc *p)
     p->serving = true;
     if (p->stop_asked) /* it came with the boot */
         proc_stop(p);
-    /* After the role's: its own work at a turn's end sees what these frames did. */
     loop_on_turn_end(p->loop, &p->turn);
-    p->mailbox_waiting = true; /* what came before we registered */
-    loop_again(p->loop);
+    loop_again(p->loop); /* what the role has begun may wait for a turn's end */
     return loop_run(p->loop);
 }
 
@@ -260,7 +255,7 @@ proc_main(int control_fd, const struct conf_loader *loader,
     signal(SIGHUP, SIG_IGN);
     signal(SIGTERM, SIG_IGN);
     p.loader = *loader;
-    p.mailbox_io = (struct loop_io){ .fn = on_mailbox_io, .arg = &p, .fd = -1 };
+    p.mailbox_io = (struct loop_io){ .fn = on_mailbox, .arg = &p, .fd = -1 };
     p.control_io = (struct loop_io){ .fn = on_control, .arg = &p, .fd = control_fd };
     p.saved_fd = -1;
     p.turn = (struct loop_turn){ .fn = on_turn_end, .arg = &p };

@@ -95,7 +95,9 @@ struct proc {
     struct mailbox_reader control_reader, mailbox_reader;
     struct loop_io control_io, mailbox_io;
     struct loop_turn turn;
-    bool mailbox_waiting, stop_asked, stopping;
+    uint64_t turns, mailbox_turn; /* the latter: which had read no more than one packet */
+    bool mailbox_single;          /* there was no more than one the last time */
+    bool stop_asked, stopping;
     bool abandoned; /* no master, nor will one come: all processes end */
     int exit_code;
 };

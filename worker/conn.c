@@ -18,6 +18,7 @@
 #include "worker/held.h"
 #include "worker/jobs.h"
 #include "worker/outbox.h"
+#include "worker/process.h"
 #include "worker/recover.h"
 #include "worker/saved.h"
 #include "worker/session.h"
@@ -223,7 +224,7 @@ conn_cut(struct worker *w, struct conn *c)
     }
     w->dead[w->n_dead++] = conn_index(w, c);
     proc_count(w->proc, COUNTER_C2S_CLOSED, 1);
-    loop_again(w->loop); /* so that a turn's end comes, whoever closed it */
+    process_turn_due(w);
 }
 
 void

@@ -24,6 +24,7 @@
 #include "worker/outbox.h"
 #include "worker/presence.h"
 #include "worker/pressure.h"
+#include "worker/process.h"
 #include "worker/proxy.h"
 #include "worker/shaper.h"
 #include "worker/tls.h"
@@ -330,7 +331,7 @@ in_resume(struct worker *w, struct conn *c)
         w->resume = mem_realloc(w->resume, w->resume_size * sizeof *w->resume);
     }
     w->resume[w->n_resume++] = conn_index(w, c);
-    loop_again(w->loop);
+    process_turn_due(w);
 }
 
 void

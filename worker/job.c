@@ -21,6 +21,7 @@
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/modules.h"
+#include "worker/process.h"
 
 enum {
     JOBS_MANY = 200 * 1000,
@@ -167,7 +168,7 @@ job_make_ready(struct worker *w, struct job_live *l)
 {
     list_del(&l->waiting);
     list_add(&w->jobs->ready, &l->waiting);
-    loop_again(w->loop);
+    process_turn_due(w);
 }
 
 void

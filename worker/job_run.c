@@ -182,8 +182,12 @@ jobs_run_ready(struct worker *w)
         if (node == last)
             break;
     }
-    if (!list_empty(&w->jobs->ready))
-        loop_again(w->loop); /* clients have their turn in between */
+}
+
+bool
+jobs_are_ready(const struct worker *w)
+{
+    return !list_empty(&w->jobs->ready);
 }
 
 void

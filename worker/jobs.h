@@ -65,6 +65,7 @@ void jobs_resume(struct worker *w);
 
 /* At the end of a turn: runs what became ready, some of it. */
 void jobs_run_ready(struct worker *w);
+bool jobs_are_ready(const struct worker *w);
 
 /* The transaction was committed: requests to the database go out. */
 void jobs_committed(struct worker *w);

@@ -21,6 +21,7 @@
 #include "worker/conn.h"
 #include "worker/jobs.h"
 #include "worker/pressure.h"
+#include "worker/process.h"
 #include "worker/sm.h"
 #include "worker/tls.h"
 
@@ -107,7 +108,7 @@ out_dirty(struct worker *w, struct conn *c)
     l->flags |= LIVE_DIRTY;
     l->next_dirty = w->dirty;
     w->dirty = conn_index(w, c) + 1;
-    loop_again(w->loop);
+    process_turn_due(w);
 }
 
 /* Both queues count: under TLS what is sealed waits in the second. */

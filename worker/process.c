@@ -178,6 +178,13 @@ on_drained(void *arg)
     shaper_rearm(w);
 }
 
+void
+process_turn_due(struct worker *w)
+{
+    if (!loop_in_turn(w->loop))
+        loop_again(w->loop);
+}
+
 static void
 on_turn_end(void *arg)
 {
@@ -205,6 +212,8 @@ on_turn_end(void *arg)
     }
     if (w->leaving)
         leave_try(w);
+    if (w->dirty || w->n_resume || w->n_dead || jobs_are_ready(w))
+        loop_again(w->loop); /* left after its part above; the clients' turn is in between */
 }
 
 static void

@@ -18,4 +18,7 @@ void process_serve(struct worker *w);
  */
 void process_note_work(struct worker *w);
 
+/* Something is left for a turn's end, and one is to come, at once if none is under way. */
+void process_turn_due(struct worker *w);
+
 #endif

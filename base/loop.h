@@ -31,7 +31,8 @@ struct loop_io {
 };
 int loop_add(struct loop *loop, struct loop_io *io); /* 0 or -errno */
 
-/* Reported in each turn in which there is something to read: so read as much as you like. */
+/* Reported in each turn in which there is something to read: so read as much as you
+ * like. */
 int loop_add_reader(struct loop *loop, struct loop_io *io);
 void loop_del(struct loop *loop, struct loop_io *io);
 

@@ -16,8 +16,8 @@ struct loop_os_event {
 int loop_os_open(void);
 
 /*
- * Both directions, edge-triggered; or, a reader, one direction, reported as long as there is
- * something. 0 or -errno.
+ * Both directions, edge-triggered; or, a reader, one direction, reported as long as
+ * there is something. 0 or -errno.
  */
 int loop_os_add(int os_fd, int fd, uint64_t tag, bool reader);
 

@@ -7,9 +7,9 @@
  * know go to the role.
  *
  * The mailbox is read in slices, so that a flood of frames does not starve the clients;
- * the loop reports what is left in the next turn. To find out that nothing is left costs
- * a system call like a packet: when there was but one the last time, no more than one is
- * read, except in the turn right behind such a one.
+ * the loop reports what is left in the next turn. To find out that nothing is left
+ * costs a system call like a packet: when there was but one the last time, no more than
+ * one is read, except in the turn right behind such a one.
  */
 #include "proc/proc.h"
 

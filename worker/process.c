@@ -213,7 +213,8 @@ on_turn_end(void *arg)
     if (w->leaving)
         leave_try(w);
     if (w->dirty || w->n_resume || w->n_dead || jobs_are_ready(w))
-        loop_again(w->loop); /* left after its part above; the clients' turn is in between */
+        loop_again(w->loop); /* left after its part above; the clients' turn is in
+                                between */
 }
 
 static void

@@ -1,8 +1,8 @@
 /*
  * record.c -- TLS 1.3 records (RFC 8446, 5 and 7)
  *
- * AEADs are OpenSSL's. Contexts are kept per process and get the key with each record:
- * a connection then holds no OpenSSL object at all.
+ * AEADs are OpenSSL's. Contexts are kept per process and get the key with each record,
+ * except for connections that are busy: an idle one holds no OpenSSL object at all.
  */
 #include "worker/record.h"
 
@@ -135,30 +135,131 @@ record_half_update(const struct tls_state *st, struct record_half *h)
     return r;
 }
 
-/* One context per cipher and direction; the key comes with each record. */
+/*
+ * A context without a key. It stays with this cipher and direction; NULL: there is
+ * none.
+ */
+static EVP_CIPHER_CTX *
+ctx_new(enum record_cipher c, int seal)
+{
+    EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, ciphers[c].evp_name, NULL);
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+
+    if (!ctx || EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, seal, NULL) != 1) {
+        EVP_CIPHER_CTX_free(ctx);
+        ctx = NULL;
+    }
+    EVP_CIPHER_free(cipher);
+    return ctx;
+}
+
+static EVP_CIPHER_CTX *
+ctx_keyed(EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t nonce[12], int seal)
+{
+    return ctx && EVP_CipherInit_ex2(ctx, NULL, key, nonce, seal, NULL) == 1 ? ctx
+                                                                             : NULL;
+}
+
+/*
+ * Directions of connections that are busy: a context of their own keeps the schedule of
+ * their key, which costs more than sealing a short stanza. Places are found by the key.
+ * One is given to a key that asks for it twice while nobody else does: so when there
+ * are more busy connections than places, most of them share a context (whose memory is
+ * warm), and those who have a place keep it.
+ */
+static struct busy {
+    EVP_CIPHER_CTX *ctx; /* NULL: nobody's */
+    uint64_t asks;       /* whose key begins so, and who has asked once */
+    uint8_t key[32];
+    uint8_t cipher, seal;
+    bool used; /* since the last record_trim() */
+} busy[RECORD_BUSY];
+
+static bool
+busy_is(const struct busy *b, const struct tls_state *st, const uint8_t *key, int seal)
+{
+    return b->ctx && b->cipher == st->cipher && b->seal == seal &&
+           memcmp(b->key, key, ciphers[st->cipher].key_size) == 0;
+}
+
+static void
+busy_free(struct busy *b)
+{
+    EVP_CIPHER_CTX_free(b->ctx); /* it wipes what it has made of the key */
+    mem_wipe(b->key, sizeof b->key);
+    b->ctx = NULL;
+    b->used = false;
+}
+
+/* The context of this key, with it; NULL: it has none. */
+static EVP_CIPHER_CTX *
+busy_ctx(const struct tls_state *st, const uint8_t *key, const uint8_t nonce[12],
+        int seal)
+{
+    uint64_t mark;
+    uint16_t place;
+    struct busy *b;
+
+    if (st->cipher == RECORD_CHACHA20) /* it has no schedule */
+        return NULL;
+    memcpy(&mark, key, sizeof mark);
+    memcpy(&place, key + sizeof mark, sizeof place);
+    b = &busy[place % RECORD_BUSY];
+    if (busy_is(b, st, key, seal)) {
+        b->asks = 0;
+        b->used = true;
+        return ctx_keyed(b->ctx, NULL, nonce, seal);
+    }
+    if (b->asks != mark) {
+        b->asks = mark;
+        return NULL;
+    }
+    if (!b->ctx || b->cipher != st->cipher || b->seal != seal) {
+        busy_free(b);
+        b->ctx = ctx_new(st->cipher, seal);
+    }
+    b->asks = 0;
+    b->cipher = st->cipher;
+    b->seal = (uint8_t)seal;
+    b->used = true;
+    memcpy(b->key, key, ciphers[st->cipher].key_size);
+    if (!ctx_keyed(b->ctx, key, nonce, seal))
+        busy_free(b);
+    return b->ctx;
+}
+
+size_t
+record_trim(void)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < RECORD_BUSY; i++) {
+        if (busy[i].ctx && !busy[i].used) {
+            busy_free(&busy[i]);
+            n++;
+        }
+        busy[i].used = false;
+    }
+    return n;
+}
+
+/* With the key and the nonce of the next record. */
 static EVP_CIPHER_CTX *
 cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
 {
-    static EVP_CIPHER_CTX *contexts[RECORD_CIPHERS][2];
-    EVP_CIPHER_CTX *ctx = contexts[st->cipher][seal];
+    static EVP_CIPHER_CTX *shared[RECORD_CIPHERS][2];
+    EVP_CIPHER_CTX *ctx;
     uint8_t nonce[12];
 
     memcpy(nonce, h->iv, sizeof nonce);
     for (int i = 0; i < 8; i++)
         nonce[4 + i] ^= (uint8_t)(h->sequence >> (56 - 8 * i));
-    if (!ctx) {
-        EVP_CIPHER *cipher = EVP_CIPHER_fetch(NULL, ciphers[st->cipher].evp_name, NULL);
-
-        ctx = EVP_CIPHER_CTX_new();
-        if (!ctx || EVP_CipherInit_ex2(ctx, cipher, NULL, NULL, seal, NULL) != 1) {
-            EVP_CIPHER_free(cipher);
-            EVP_CIPHER_CTX_free(ctx);
-            return NULL;
-        }
-        EVP_CIPHER_free(cipher);
-        contexts[st->cipher][seal] = ctx;
-    }
-    return EVP_CipherInit_ex2(ctx, NULL, h->key, nonce, seal, NULL) == 1 ? ctx : NULL;
+    ctx = busy_ctx(st, h->key, nonce, seal);
+    if (ctx)
+        return ctx;
+    if (!shared[st->cipher][seal])
+        shared[st->cipher][seal] = ctx_new(st->cipher, seal);
+    return ctx_keyed(shared[st->cipher][seal], h->key, nonce, seal);
 }
 
 int

@@ -26,7 +26,8 @@ enum {
     RECORD_CIPHER_MAX =
             RECORD_PLAIN_MAX + 256, /* of a received record, without header */
     RECORD_SECRET_MAX = 48,
-    RECORDS_PER_KEY = 1 << 23 /* then comes another key; AES-GCM: RFC 8446, 5.5 */
+    RECORDS_PER_KEY = 1 << 23, /* then comes another key; AES-GCM: RFC 8446, 5.5 */
+    RECORD_BUSY = 1024 /* directions whose key's schedule is kept, about 1 kB each */
 };
 
 enum record_type {
@@ -88,5 +89,11 @@ int record_length(struct str in);
  */
 int record_open(const struct tls_state *st, const struct record_half *h,
         struct str record, void *ret_plain, uint8_t *ret_type);
+
+/*
+ * Forgets the keys of connections that sealed or opened no record since the last call,
+ * as far as they are kept outside of their tls_state. How many it were.
+ */
+size_t record_trim(void);
 
 #endif

@@ -15,6 +15,7 @@
 #include "worker/late.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/record.h"
 #include "worker/session.h"
 #include "worker/sm.h"
 
@@ -104,12 +105,13 @@ trim(struct worker *w)
 {
     const uint64_t *count = w->proc->status->counter;
     uint64_t passed = count[COUNTER_C2S_ACCEPTED] + count[COUNTER_C2S_CLOSED];
-    bool crowd = passed - w->trimmed_at >= TRIM_CROWD;
+    bool crowd = passed - w->trimmed_at >= TRIM_CROWD, keys;
 
     if (w->now_s < w->trim_s)
         return;
     w->trim_s = w->now_s + TRIM_S;
-    if (!outbox_trim(w) && !crowd)
+    keys = record_trim() >= TRIM_CROWD;
+    if (!outbox_trim(w) && !crowd && !keys)
         return;
     w->trimmed_at = passed;
     mem_trim();

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <openssl/evp.h>
 
 #include "base/mem.h"
 #include "worker/record.h"
@@ -154,6 +155,95 @@ every_cipher_opens_what_it_sealed(void **state)
             -ENOTSUP);
 }
 
+/* What record_seal() is to make of "stanza", with a context of our own. */
+static void
+seal_again(const struct tls_state *st, const struct record_half *h, uint8_t *ret)
+{
+    EVP_CIPHER_CTX *ctx = EVP_CIPHER_CTX_new();
+    uint8_t nonce[12], text[7] = "stanza";
+    int n;
+
+    memcpy(nonce, h->iv, sizeof nonce);
+    nonce[11] ^= (uint8_t)h->sequence;
+    nonce[10] ^= (uint8_t)(h->sequence >> 8);
+    text[6] = RECORD_DATA;
+    memcpy(ret, (uint8_t[]){ 23, 3, 3, 0, 7 + RECORD_TAG }, RECORD_HEADER);
+    EVP_EncryptInit_ex(ctx,
+            st->cipher == RECORD_AES_128_GCM ? EVP_aes_128_gcm() : EVP_aes_256_gcm(),
+            NULL, h->key, nonce);
+    EVP_EncryptUpdate(ctx, NULL, &n, ret, RECORD_HEADER);
+    EVP_EncryptUpdate(ctx, ret + RECORD_HEADER, &n, text, 7);
+    EVP_EncryptFinal_ex(ctx, NULL, &n);
+    EVP_CIPHER_CTX_ctrl(
+            ctx, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG, ret + RECORD_HEADER + 7);
+    EVP_CIPHER_CTX_free(ctx);
+}
+
+/*
+ * More connections than there are places for their keys, of two ciphers, some of them
+ * busier than others, some renewing their keys, one broken record among them: each
+ * record is as if its connection were the only one.
+ */
+static void
+busy_connections_do_not_mix_their_keys(void **state)
+{
+    enum {
+        N = 3 * RECORD_BUSY,
+        RECORDS = 20 * N
+    };
+    struct tls_state *all = calloc(N, sizeof *all);
+    uint32_t random = 1;
+    size_t freed;
+
+    (void)state;
+    for (int i = 0; i < N; i++) {
+        uint8_t secret[48] = { (uint8_t)i, (uint8_t)(i >> 8), 1 };
+
+        all[i].cipher = i % 3 ? RECORD_AES_128_GCM : RECORD_AES_256_GCM;
+        all[i].secret_size = i % 3 ? 32 : 48;
+        assert_int_equal(record_half_init(&all[i], &all[i].wr, secret, 0), 0);
+        secret[2] = 2;
+        assert_int_equal(record_half_init(&all[i], &all[i].rd, secret, 0), 0);
+    }
+    record_trim();
+    for (int k = 0; k < RECORDS; k++) {
+        uint8_t want[64], got[64], plain[64], type;
+        struct tls_state *st;
+        int n = RECORD_HEADER + 7 + RECORD_TAG;
+
+        random = random * 1664525 + 1013904223;
+        st = &all[(random >> 8) % (random & 128 ? N : N / 100)];
+        seal_again(st, &st->wr, want);
+        assert_int_equal(record_seal(st, &st->wr, RECORD_DATA, "stanza", 6, got), n);
+        assert_memory_equal(got, want, n);
+        st->wr.sequence++;
+        seal_again(st, &st->rd, want);
+        if (k % 1000 == 0) {
+            want[9] ^= 1;
+            assert_int_equal(
+                    record_open(st, &st->rd, (struct str){ (char *)want, (size_t)n },
+                            plain, &type),
+                    -EBADMSG);
+            want[9] ^= 1;
+        }
+        assert_int_equal(record_open(st, &st->rd,
+                                 (struct str){ (char *)want, (size_t)n }, plain, &type),
+                6);
+        assert_memory_equal(plain, "stanza", 6);
+        st->rd.sequence++;
+        if (k % 997 == 0)
+            assert_int_equal(record_half_update(st, &st->wr), 0);
+        if (k % 20011 == 0)
+            record_trim();
+    }
+    record_trim(); /* those of the last records have been used since the one before */
+    freed = record_trim();
+    print_message("%zu keys were kept\n", freed);
+    assert_in_range(freed, 50, RECORD_BUSY);
+    assert_int_equal(record_trim(), 0);
+    free(all);
+}
+
 static void
 headers_are_checked(void **state)
 {
@@ -190,6 +280,7 @@ main(void)
         cmocka_unit_test(keys_are_derived_as_in_rfc_8448),
         cmocka_unit_test(records_open_and_seal_as_in_rfc_8448),
         cmocka_unit_test(every_cipher_opens_what_it_sealed),
+        cmocka_unit_test(busy_connections_do_not_mix_their_keys),
         cmocka_unit_test(headers_are_checked),
     };
 

@@ -262,33 +262,41 @@ cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
     return ctx_keyed(shared[st->cipher][seal], h->key, nonce, seal);
 }
 
+/*
+ * The tag of what was sealed, or for what is to be opened. (EVP_CIPHER_CTX_ctrl() does
+ * the same in a roundabout way.)
+ */
+static void
+tag_param(OSSL_PARAM p[2], uint8_t tag[RECORD_TAG])
+{
+    p[0] = OSSL_PARAM_construct_octet_string(
+            OSSL_CIPHER_PARAM_AEAD_TAG, tag, RECORD_TAG);
+    p[1] = OSSL_PARAM_construct_end();
+}
+
 int
 record_seal(const struct tls_state *st, const struct record_half *h,
         enum record_type type, const void *plain, size_t n, void *ret_record)
 {
     EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 1);
-    uint8_t *record = ret_record, inner = (uint8_t)type;
+    uint8_t *record = ret_record, *text = record + RECORD_HEADER;
     size_t len = n + 1 + RECORD_TAG;
-    int part, done = 0;
+    OSSL_PARAM tag[2];
+    int part, done;
 
     assert(n <= RECORD_PLAIN_MAX);
     record[0] = RECORD_DATA;
     record[1] = record[2] = 3;
     record[3] = (uint8_t)(len >> 8);
     record[4] = (uint8_t)len;
-    if (!ctx || EVP_CipherUpdate(ctx, NULL, &part, record, RECORD_HEADER) != 1)
-        return -EIO;
-    if (n > 0) {
-        if (EVP_CipherUpdate(ctx, record + RECORD_HEADER, &part, plain, (int)n) != 1)
-            return -EIO;
-        done = part;
-    }
-    if (EVP_CipherUpdate(ctx, record + RECORD_HEADER + done, &part, &inner, 1) != 1)
-        return -EIO;
-    done += part;
-    if (EVP_CipherFinal_ex(ctx, record + RECORD_HEADER + done, &part) != 1 ||
-            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_GET_TAG, RECORD_TAG,
-                    record + RECORD_HEADER + n + 1) != 1)
+    if (n)
+        memcpy(text, plain, n);
+    text[n] = (uint8_t)type;
+    tag_param(tag, text + n + 1);
+    if (!ctx || EVP_CipherUpdate(ctx, NULL, &part, record, RECORD_HEADER) != 1 ||
+            EVP_CipherUpdate(ctx, text, &done, text, (int)n + 1) != 1 ||
+            EVP_CipherFinal_ex(ctx, text + done, &part) != 1 ||
+            EVP_CIPHER_CTX_get_params(ctx, tag) != 1)
         return -EIO;
     return (int)(RECORD_HEADER + len);
 }
@@ -320,13 +328,15 @@ record_open(const struct tls_state *st, const struct record_half *h, struct str 
     const uint8_t *p = (const uint8_t *)record.p;
     uint8_t *plain = ret_plain, tag[RECORD_TAG];
     int n = (int)record.n - RECORD_HEADER - RECORD_TAG, part, done;
+    OSSL_PARAM params[2];
 
     if (n < 1 || !ctx)
         return -EBADMSG;
     memcpy(tag, p + RECORD_HEADER + n, RECORD_TAG);
-    if (EVP_CipherUpdate(ctx, NULL, &part, p, RECORD_HEADER) != 1 ||
+    tag_param(params, tag);
+    if (EVP_CIPHER_CTX_set_params(ctx, params) != 1 ||
+            EVP_CipherUpdate(ctx, NULL, &part, p, RECORD_HEADER) != 1 ||
             EVP_CipherUpdate(ctx, plain, &done, p + RECORD_HEADER, n) != 1 ||
-            EVP_CIPHER_CTX_ctrl(ctx, EVP_CTRL_AEAD_SET_TAG, RECORD_TAG, tag) != 1 ||
             EVP_CipherFinal_ex(ctx, plain + done, &part) != 1)
         return -EBADMSG;
     while (n > 0 && plain[n - 1] == 0) /* padding (5.4) */

@@ -13,6 +13,10 @@
 #include "conf/bind.h"
 #include "conf/yaml.h"
 
+enum {
+    FEW_HOSTS = 8 /* are compared faster than a name is hashed */
+};
+
 static struct str
 text_or(struct arena *conf_arena, const char *text, const char *deflt)
 {
@@ -106,7 +110,13 @@ conf_free(struct conf **conf)
 const struct conf_host *
 conf_host_find(const struct conf *conf, struct str name)
 {
-    return conf->host_index ? map_get(conf->host_index, name) : NULL;
+    if (conf->n_hosts > FEW_HOSTS)
+        return map_get(conf->host_index, name);
+    for (size_t i = 0; i < conf->n_hosts; i++) {
+        if (str_eq(conf->hosts[i].name, name))
+            return &conf->hosts[i];
+    }
+    return NULL;
 }
 
 const struct conf_sql *

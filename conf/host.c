@@ -221,8 +221,10 @@ conf_bind_hosts(struct conf_binder *b, const struct conf_strs *names)
 
     conf->hosts = arena_zalloc(b->arena, names->n * sizeof *conf->hosts);
     conf->n_hosts = names->n;
-    for (size_t i = 0; i < names->n; i++)
+    for (size_t i = 0; i < names->n; i++) {
+        conf->hosts[i].name = names->at[i];
         map_set(conf->host_index, names->at[i], &conf->hosts[i]);
+    }
     collect_overrides(b, "host_config", &overrides, false);
     collect_overrides(b, "append_host_config", &overrides, true);
     template->conf = conf;

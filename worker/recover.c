@@ -83,35 +83,24 @@ end_went(unsigned state)
            state == STATE_TIME_WAIT;
 }
 
-/* The two counters are read by two calls: until the first one stands still between. */
-uint64_t
-recover_kernel_took(int fd)
+/* Several calls read what belongs together: until all stands still between two of them.
+ */
+void
+recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave)
 {
     struct tcp_info info, after = tcp_info(fd);
-    int queued = 0;
+    int out = 0, in = 0;
 
     do {
         info = after;
-        ioctl(fd, SIOCOUTQ, &queued);
+        ioctl(fd, SIOCOUTQ, &out);
+        ioctl(fd, SIOCINQ, &in);
         after = tcp_info(fd);
     } while (after.tcpi_bytes_acked != info.tcpi_bytes_acked ||
+             after.tcpi_bytes_received != info.tcpi_bytes_received ||
              after.tcpi_state != info.tcpi_state);
-    return info.tcpi_bytes_acked + (uint64_t)queued - end_went(info.tcpi_state);
-}
-
-uint64_t
-recover_kernel_gave(int fd)
-{
-    struct tcp_info info, after = tcp_info(fd);
-    int queued = 0;
-
-    do {
-        info = after;
-        ioctl(fd, SIOCINQ, &queued);
-        after = tcp_info(fd);
-    } while (after.tcpi_bytes_received != info.tcpi_bytes_received ||
-             after.tcpi_state != info.tcpi_state);
-    return info.tcpi_bytes_received - (uint64_t)queued - end_came(info.tcpi_state);
+    *ret_took = info.tcpi_bytes_acked + (uint64_t)out - end_went(info.tcpi_state);
+    *ret_gave = info.tcpi_bytes_received - (uint64_t)in - end_came(info.tcpi_state);
 }
 
 /* Both directions have ended, or it was reset: what was counted is not known any more.
@@ -129,18 +118,11 @@ is_over(int fd)
     return false;
 }
 
-uint64_t
-recover_kernel_took(int fd)
+void
+recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave)
 {
     (void)fd;
-    return 0;
-}
-
-uint64_t
-recover_kernel_gave(int fd)
-{
-    (void)fd;
-    return 0;
+    *ret_took = *ret_gave = 0;
 }
 #endif
 
@@ -206,10 +188,12 @@ recover_ask(struct worker *w)
 static bool
 reconcile(struct worker *w, struct conn *c, int fd)
 {
-    uint64_t took = recover_kernel_took(fd), gave = recover_kernel_gave(fd);
-    uint64_t sent = took - c->tx_total, got = gave - c->rx_total;
+    uint64_t took, gave, sent, got;
     struct queue *q = c->tls == CONN_PLAIN ? &c->out : &c->wire;
 
+    recover_kernel_counts(fd, &took, &gave);
+    sent = took - c->tx_total;
+    got = gave - c->rx_total;
     if (is_over(fd)) {
         if (got == 1)
             got = 0, gave--;

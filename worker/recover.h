@@ -20,7 +20,6 @@ void recover_keeper(struct worker *w);
 /*
  * Bytes that the kernel has ever taken from us and given to us; 0 where it cannot say.
  */
-uint64_t recover_kernel_took(int fd);
-uint64_t recover_kernel_gave(int fd);
+void recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave);
 
 #endif

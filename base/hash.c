@@ -13,45 +13,54 @@
 
 #define ROTL(x, b) (((x) << (b)) | ((x) >> (64 - (b))))
 
-static void
-sip_round(uint64_t v[4])
+/* A macro, as compilers keep an array in memory and a function out of line. */
+#define SIP_ROUND                                            \
+    do {                                                     \
+        v0 += v1, v1 = ROTL(v1, 13) ^ v0, v0 = ROTL(v0, 32); \
+        v2 += v3, v3 = ROTL(v3, 16) ^ v2;                    \
+        v0 += v3, v3 = ROTL(v3, 21) ^ v0;                    \
+        v2 += v1, v1 = ROTL(v1, 17) ^ v2, v2 = ROTL(v2, 32); \
+    } while (0)
+
+/* Up to 7 bytes, the first one lowest. */
+static uint64_t
+sip_rest(const unsigned char *p, size_t n)
 {
-    v[0] += v[1];
-    v[1] = ROTL(v[1], 13) ^ v[0];
-    v[0] = ROTL(v[0], 32);
-    v[2] += v[3];
-    v[3] = ROTL(v[3], 16) ^ v[2];
-    v[0] += v[3];
-    v[3] = ROTL(v[3], 21) ^ v[0];
-    v[2] += v[1];
-    v[1] = ROTL(v[1], 17) ^ v[2];
-    v[2] = ROTL(v[2], 32);
+    uint64_t rest = 0;
+    uint32_t word;
+
+    if (n & 4) {
+        memcpy(&word, p, 4);
+        rest = word;
+    }
+    for (size_t i = n & 4; i < n; i++)
+        rest |= (uint64_t)p[i] << (8 * i);
+    return rest;
 }
 
 uint64_t
 hash_bytes(const struct hash_key *key, const void *data, size_t n)
 {
     const unsigned char *p = data;
-    uint64_t v[4] = { key->k[0] ^ 0x736f6d6570736575u, key->k[1] ^ 0x646f72616e646f6du,
-        key->k[0] ^ 0x6c7967656e657261u, key->k[1] ^ 0x7465646279746573u };
+    uint64_t v0 = key->k[0] ^ 0x736f6d6570736575u, v1 = key->k[1] ^ 0x646f72616e646f6du,
+             v2 = key->k[0] ^ 0x6c7967656e657261u, v3 = key->k[1] ^ 0x7465646279746573u;
     uint64_t last = (uint64_t)n << 56, m;
 
     for (; n >= 8; n -= 8, p += 8) {
         memcpy(&m, p, 8);
-        v[3] ^= m;
-        sip_round(v);
-        v[0] ^= m;
+        v3 ^= m;
+        SIP_ROUND;
+        v0 ^= m;
     }
-    for (size_t i = 0; i < n; i++)
-        last |= (uint64_t)p[i] << (8 * i);
-    v[3] ^= last;
-    sip_round(v);
-    v[0] ^= last;
-    v[2] ^= 0xff;
-    sip_round(v);
-    sip_round(v);
-    sip_round(v);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    last |= sip_rest(p, n);
+    v3 ^= last;
+    SIP_ROUND;
+    v0 ^= last;
+    v2 ^= 0xff;
+    SIP_ROUND;
+    SIP_ROUND;
+    SIP_ROUND;
+    return v0 ^ v1 ^ v2 ^ v3;
 }
 
 static uint64_t

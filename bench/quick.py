@@ -44,7 +44,7 @@ class Traced(servers.Stanzad):
         self.give()
         os.chmod(self.dir, 0o777)
         super().run("valgrind", "-q", "--tool=callgrind", "--trace-children=yes",
-                    "--dump-before=worker_reload", f"--callgrind-out-file={self.dir}/cg.%p",
+                    "--dump-before=worker_reload*", f"--callgrind-out-file={self.dir}/cg.%p",
                     *args, env=env)
 
     def wait(self, ready):

@@ -3,7 +3,6 @@
  */
 #include "base/buf.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -27,26 +26,16 @@ buf_reset(struct buf *b, size_t keep_size)
 }
 
 char *
-buf_reserve(struct buf *b, size_t n)
+buf_grow(struct buf *b, size_t n)
 {
     size_t need = b->n + n + 1, size = b->size ? b->size : 64;
 
     assert(need > n);
-    if (need > b->size) {
-        while (size < need)
-            size *= 2;
-        b->p = mem_realloc(b->p, size);
-        b->size = size;
-    }
+    while (size < need)
+        size *= 2;
+    b->p = mem_realloc(b->p, size);
+    b->size = size;
     return b->p + b->n;
-}
-
-void
-buf_added(struct buf *b, size_t n)
-{
-    assert(b->n + n < b->size);
-    b->n += n;
-    b->p[b->n] = '\0';
 }
 
 void
@@ -69,12 +58,6 @@ void
 buf_add_c(struct buf *b, const char *cstr)
 {
     buf_add(b, cstr, strlen(cstr));
-}
-
-void
-buf_add_char(struct buf *b, char c)
-{
-    buf_add(b, &c, 1);
 }
 
 void

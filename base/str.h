@@ -22,7 +22,12 @@ struct str {
 /* A view of a terminated string; NULL gives STR_NULL. */
 struct str str_from(const char *cstr);
 
-bool str_eq(struct str a, struct str b);
+static inline bool
+str_eq(struct str a, struct str b)
+{
+    return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
+}
+
 bool str_eq_c(struct str a, const char *cstr);
 bool str_caseeq(struct str a, struct str b); /* ASCII only */
 bool str_starts(struct str s, struct str prefix);

@@ -25,23 +25,6 @@ tx_commit(struct tx *tx)
     return true;
 }
 
-void
-tx_note(struct tx *tx, void *at, size_t size)
-{
-    struct tx_note *note = &tx->note[tx->n];
-
-    assert(tx->depth > 0 && tx->n < TX_NOTES_MAX);
-    note->at = at;
-    note->size = (uint32_t)size;
-    note->before = 0;
-    memcpy(&note->before, at, size);
-    atomic_signal_fence(memory_order_seq_cst);
-    killpoint(TX_NOTING);
-    tx->n++;
-    atomic_signal_fence(memory_order_seq_cst);
-    killpoint(TX_NOTED);
-}
-
 unsigned
 tx_recover(struct tx *tx)
 {

@@ -46,8 +46,26 @@ bool tx_commit(struct tx *tx);
 /* A successor's first step: undoes what was under way. How many words were put back. */
 unsigned tx_recover(struct tx *tx);
 
-/* For TX_SET: notes the old content of size (1, 2, 4 or 8) bytes. */
-void tx_note(struct tx *tx, void *at, size_t size);
+/*
+ * For TX_SET: notes the old content of size (1, 2, 4 or 8) bytes. Inline, as there are
+ * dozens in the path of a stanza, and all sizes are known there.
+ */
+static inline void
+tx_note(struct tx *tx, void *at, size_t size)
+{
+    struct tx_note *note = &tx->note[tx->n];
+
+    assert(tx->depth > 0 && tx->n < TX_NOTES_MAX);
+    note->at = at;
+    note->size = (uint32_t)size;
+    note->before = 0;
+    memcpy(&note->before, at, size);
+    atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_NOTING);
+    tx->n++;
+    atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_NOTED);
+}
 
 /* Sets a scalar lvalue in the slot within a transaction. */
 #define TX_SET(tx, lvalue, value)                  \

@@ -13,20 +13,6 @@
 
 #include "worker/conn.h"
 
-uint32_t
-conn_index(const struct worker *w, const struct conn *c)
-{
-    return (uint32_t)(c - w->conns);
-}
-
-struct live *
-live_of(const struct worker *w, const struct conn *c)
-{
-    uint32_t i = conn_index(w, c);
-
-    return &w->live[i / LIVE_BLOCK][i % LIVE_BLOCK];
-}
-
 uint64_t
 conn_id(const struct worker *w, const struct conn *c)
 {

@@ -35,14 +35,14 @@ enum live_flag {
     LIVE_EOF = 1 << 5,      /* the client has closed its side */
     LIVE_PINGED = 1 << 6,   /* our ping is unanswered */
     LIVE_FEEDING = 1 << 7,  /* its parser is running: do not touch it */
-    LIVE_REPLACE_PARSER = 1 << 8, /* after this element: the stream starts again */
-    LIVE_SLOW = 1 << 9,           /* let more wait than it may: to be cut */
-    LIVE_HUP = 1 << 10,           /* the end is behind what can be read */
-    LIVE_JOB_WAITS = 1 << 11,     /* a job goes on when it has taken its output */
-    LIVE_MESSAGES = 1 << 12,      /* it was given messages since the last tick, */
+    LIVE_REPLACE_PARSER = 1 << 8,   /* after this element: the stream starts again */
+    LIVE_SLOW = 1 << 9,             /* let more wait than it may: to be cut */
+    LIVE_HUP = 1 << 10,             /* the end is behind what can be read */
+    LIVE_JOB_WAITS = 1 << 11,       /* a job goes on when it has taken its output */
+    LIVE_MESSAGES = 1 << 12,        /* it was given messages since the last tick, */
     LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
-    LIVE_COUNTED = 1 << 15,       /* with its address: worker/addresses.h */
-    LIVE_KTLS = 1 << 16           /* the kernel has the keys for what we send */
+    LIVE_COUNTED = 1 << 15,         /* with its address: worker/addresses.h */
+    LIVE_KTLS = 1 << 16             /* the kernel has the keys for what we send */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -120,9 +120,9 @@ struct worker {
     uint64_t outbox_noted; /* the transaction that has changed the outbox last */
     size_t outbox_unsent;  /* bytes of frames given to the post since its last flush */
     bool outbox_full_told;
-    bool to_slow; /* a frame was for a slow process since this was cleared, */
+    bool to_slow;       /* a frame was for a slow process since this was cleared, */
     ipc_addr slow_peer; /* for this one */
-    uint32_t *resume; /* connections whose wait is over: read on at the turn's end */
+    uint32_t *resume;   /* connections whose wait is over: read on at the turn's end */
     size_t n_resume, resume_size;
     struct buf text, stanza_text; /* for serialising: replies; the stanza delivered */
     struct buf sent_text;         /* a message that was sent, for HOOK_USER_SENT */
@@ -147,14 +147,14 @@ struct worker {
     bool accept_paused, blocked, serving, stopping, finishing;
     bool leaving; /* a successor is to take over: worker/leave.h */
     uint64_t leave_until_ms, leave_look_ms;
-    uint64_t keeper_question; /* number of our KEEP_GIVE */
-    uint64_t stop_close_ms;   /* when clients that have not closed are cut */
-    uint64_t stop_until_ms;   /* when to stop without waiting for others, */
-    uint64_t stop_jobs_ms;    /* or for jobs */
-    uint64_t stop_quiet_ms;   /* not before: something may still come back */
+    uint64_t keeper_question;  /* number of our KEEP_GIVE */
+    uint64_t stop_close_ms;    /* when clients that have not closed are cut */
+    uint64_t stop_until_ms;    /* when to stop without waiting for others, */
+    uint64_t stop_jobs_ms;     /* or for jobs */
+    uint64_t stop_quiet_ms;    /* not before: something may still come back */
     bool ended[IPC_SLOTS_MAX]; /* other workers whose sessions have ended, */
     unsigned n_ended;          /* so many */
-    bool kept_all;            /* it has been answered: recovery ends with this turn */
+    bool kept_all;             /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     bool inherited;  /* there was a predecessor */
     uint32_t now_s, ticked_s; /* of this and of the last look at all connections */
@@ -176,15 +176,26 @@ struct worker {
     size_t n_asked;
     uint64_t ask_number;
     uint32_t taking; /* index of the record that took a session in last (XEP-0198) */
-    struct saved *saved; /* worker/saved.c; NULL: nothing was */
-    bool saved_failed;   /* at a stop: what waits is given back */
+    struct saved *saved;      /* worker/saved.c; NULL: nothing was */
+    bool saved_failed;        /* at a stop: what waits is given back */
     struct ping_policy *ping; /* one per host of the configuration (XEP-0199) */
 };
 
 #define SET(w, lvalue, value) TX_SET((w)->tx, lvalue, value)
 
-/* The heap part of a connection; its index. More in worker/module_session.h. */
-struct live *live_of(const struct worker *w, const struct conn *c);
-uint32_t conn_index(const struct worker *w, const struct conn *c);
+/* The index of a connection, and its heap part. More in worker/module_session.h. */
+static inline uint32_t
+conn_index(const struct worker *w, const struct conn *c)
+{
+    return (uint32_t)(c - w->conns);
+}
+
+static inline struct live *
+live_of(const struct worker *w, const struct conn *c)
+{
+    uint32_t i = conn_index(w, c);
+
+    return &w->live[i / LIVE_BLOCK][i % LIVE_BLOCK];
+}
 
 #endif

@@ -82,7 +82,18 @@ groups_of(struct base *b)
     return stats.groups;
 }
 
-/* Nothing of its requests is done without it; they are done when it can begin. */
+static int
+note(struct base *b, struct answer *a, const char *user)
+{
+    struct sql_call call = { .op = SQL_LAST_NOTE };
+
+    return base_send(b, a, &call, "tit", user, 1000, "away");
+}
+
+/*
+ * Nothing is done without it: neither of one request nor of several, nor of one that is
+ * a single statement and would not need it.
+ */
 static void
 test_a_transaction_that_fails_to_begin(void **state)
 {
@@ -90,22 +101,27 @@ test_a_transaction_that_fails_to_begin(void **state)
     struct answer a[3];
 
     lite_begin(&b, state);
-    seen.begins = seen.begun = seen.outside = 0;
-    for (int i = 0; i < 3; i++) {
-        char user[8];
+    for (int n = 0; n <= 3; n++) {
+        seen.begins = seen.begun = seen.outside = 0;
+        for (int i = 0; i < n; i++) {
+            char user[16];
 
-        snprintf(user, sizeof user, "user%d", i);
-        assert_int_equal(base_create(&b, &a[i], user, "x"), 0);
+            snprintf(user, sizeof user, "user%d.%d", n, i);
+            assert_int_equal(base_create(&b, &a[i], user, "x"), 0);
+        }
+        if (n == 0)
+            assert_int_equal(note(&b, &a[0], "juliet"), 0);
+        sqlite3_progress_handler(seen.lite, 1, on_progress, NULL);
+        for (int i = 0; i == 0 || i < n; i++) {
+            base_until(&b, &a[i]);
+            assert_int_equal(a[i].status, SQL_OK);
+        }
+        assert_true(seen.begins >= 2);
+        assert_int_equal(seen.outside, 0);
+        assert_true(seen.begun >= (unsigned)n);
     }
-    sqlite3_progress_handler(seen.lite, 1, on_progress, NULL);
-    for (int i = 0; i < 3; i++) {
-        base_until(&b, &a[i]);
-        assert_int_equal(a[i].status, SQL_OK);
-    }
-    assert_true(seen.begins >= 2);
-    assert_int_equal(seen.outside, 0);
-    assert_true(seen.begun >= 3);
-    base_expect_raw(&b, "3", "SELECT count(*) FROM users");
+    base_expect_raw(&b, "6", "SELECT count(*) FROM users");
+    base_expect_raw(&b, "1", "SELECT count(*) FROM last");
     base_end(&b);
 }
 
@@ -120,7 +136,6 @@ test_a_file_that_somebody_holds(void **state)
     };
     struct base b;
     struct answer change, later;
-    struct sql_call note = { .op = SQL_LAST_NOTE };
     uint64_t before, since_ms, tries;
     sqlite3 *lite;
 
@@ -129,7 +144,7 @@ test_a_file_that_somebody_holds(void **state)
     before = groups_of(&b);
     since_ms = clock_ms();
     assert_int_equal(base_create(&b, &change, "juliet", "x"), 0);
-    assert_int_equal(base_send(&b, &later, &note, "tit", "juliet", 1000, "away"), 0);
+    assert_int_equal(note(&b, &later, "juliet"), 0);
     for (int i = 0; i < TURNS || groups_of(&b) < before + 2; i++)
         loop_turn_once(b.loop, TURN_MS);
     tries = groups_of(&b) - before;

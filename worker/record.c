@@ -9,11 +9,16 @@
 #include <assert.h>
 #include <errno.h>
 #include <openssl/core_names.h>
+#include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <string.h>
 
 #include "base/mem.h"
+
+enum {
+    BUSY_AFTER = 16 /* records of one connection in one direction */
+};
 
 static const struct cipher {
     const char *tls_name, *evp_name, *digest;
@@ -162,14 +167,15 @@ ctx_keyed(EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t nonce[12], int 
 
 /*
  * Directions of connections that are busy: a context of their own keeps the schedule of
- * their key, which costs more than sealing a short stanza. Places are found by the key.
- * One is given to a key that asks for it twice while nobody else does: so when there
- * are more busy connections than places, most of them share a context (whose memory is
- * warm), and those who have a place keep it.
+ * their key, which costs more than sealing a short stanza. A place is given to who asks
+ * for it BUSY_AFTER times while nobody else does: more often than a log-in has records;
+ * and when there are more busy connections than places, most of them share a context
+ * (whose memory is warm), and those who have a place keep it.
  */
 static struct busy {
     EVP_CIPHER_CTX *ctx; /* NULL: nobody's */
-    uint64_t asks;       /* whose key begins so, and who has asked once */
+    const void *asks;    /* who would have the place */
+    uint8_t n_asked;
     uint8_t key[32];
     uint8_t cipher, seal;
     bool used; /* since the last record_trim() */
@@ -179,7 +185,7 @@ static bool
 busy_is(const struct busy *b, const struct tls_state *st, const uint8_t *key, int seal)
 {
     return b->ctx && b->cipher == st->cipher && b->seal == seal &&
-           memcmp(b->key, key, ciphers[st->cipher].key_size) == 0;
+           CRYPTO_memcmp(b->key, key, ciphers[st->cipher].key_size) == 0;
 }
 
 static void
@@ -191,39 +197,43 @@ busy_free(struct busy *b)
     b->used = false;
 }
 
-/* The context of this key, with it; NULL: it has none. */
-static EVP_CIPHER_CTX *
-busy_ctx(const struct tls_state *st, const uint8_t *key, const uint8_t nonce[12],
-        int seal)
+/* By where it is in memory, of which nearby connections have neighbouring pieces. */
+static struct busy *
+busy_place(const struct record_half *h)
 {
-    uint64_t mark;
-    uint16_t place;
-    struct busy *b;
+    return &busy[((uintptr_t)h / 64 * 0x9e3779b97f4a7c15u >> 32) % RECORD_BUSY];
+}
 
-    if (st->cipher == RECORD_CHACHA20) /* it has no schedule */
+/* The context of this direction, with its key; NULL: it has none. */
+static EVP_CIPHER_CTX *
+busy_ctx(const struct tls_state *st, const struct record_half *h,
+        const uint8_t nonce[12], int seal)
+{
+    struct busy *b = busy_place(h);
+
+    if (st->cipher == RECORD_CHACHA20) /* its keys have no schedule */
         return NULL;
-    memcpy(&mark, key, sizeof mark);
-    memcpy(&place, key + sizeof mark, sizeof place);
-    b = &busy[place % RECORD_BUSY];
-    if (busy_is(b, st, key, seal)) {
-        b->asks = 0;
+    if (busy_is(b, st, h->key, seal)) {
+        b->asks = NULL;
         b->used = true;
         return ctx_keyed(b->ctx, NULL, nonce, seal);
     }
-    if (b->asks != mark) {
-        b->asks = mark;
-        return NULL;
+    if (b->asks != h) {
+        b->asks = h;
+        b->n_asked = 0;
     }
+    if (++b->n_asked < BUSY_AFTER)
+        return NULL;
     if (!b->ctx || b->cipher != st->cipher || b->seal != seal) {
         busy_free(b);
         b->ctx = ctx_new(st->cipher, seal);
     }
-    b->asks = 0;
+    b->asks = NULL;
     b->cipher = st->cipher;
     b->seal = (uint8_t)seal;
     b->used = true;
-    memcpy(b->key, key, ciphers[st->cipher].key_size);
-    if (!ctx_keyed(b->ctx, key, nonce, seal))
+    memcpy(b->key, h->key, ciphers[st->cipher].key_size);
+    if (!ctx_keyed(b->ctx, h->key, nonce, seal))
         busy_free(b);
     return b->ctx;
 }
@@ -254,7 +264,7 @@ cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
     memcpy(nonce, h->iv, sizeof nonce);
     for (int i = 0; i < 8; i++)
         nonce[4 + i] ^= (uint8_t)(h->sequence >> (56 - 8 * i));
-    ctx = busy_ctx(st, h->key, nonce, seal);
+    ctx = busy_ctx(st, h, nonce, seal);
     if (ctx)
         return ctx;
     if (!shared[st->cipher][seal])

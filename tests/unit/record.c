@@ -212,7 +212,7 @@ busy_connections_do_not_mix_their_keys(void **state)
         int n = RECORD_HEADER + 7 + RECORD_TAG;
 
         random = random * 1664525 + 1013904223;
-        st = &all[(random >> 8) % (random & 128 ? N : N / 100)];
+        st = &all[(random >> 8) % (random >> 28 ? N / 100 : N)];
         seal_again(st, &st->wr, want);
         assert_int_equal(record_seal(st, &st->wr, RECORD_DATA, "stanza", 6, got), n);
         assert_memory_equal(got, want, n);
@@ -239,7 +239,7 @@ busy_connections_do_not_mix_their_keys(void **state)
     record_trim(); /* those of the last records have been used since the one before */
     freed = record_trim();
     print_message("%zu keys were kept\n", freed);
-    assert_in_range(freed, 50, RECORD_BUSY);
+    assert_in_range(freed, 10, RECORD_BUSY);
     assert_int_equal(record_trim(), 0);
     free(all);
 }

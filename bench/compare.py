@@ -2,8 +2,8 @@
 """
 compare.py -- servers side by side: stanzad, Debian's ejabberd and prosody, and floor
 
-All of them in one run on one machine, several rounds in which they take turns; figures are
-medians of the rounds. What counts is the CPU time of the server's processes per operation and
+All of them in one run on one machine, several rounds in which they take turns at each run;
+figures are medians of the rounds. What counts is the CPU time of the server's processes per operation and
 their memory per session, as ratios: on a shared machine the clock on the wall is not worth
 much. runs.py has the table of runs, servers.py how each server is set up.
 
@@ -12,6 +12,7 @@ much. runs.py has the table of runs, servers.py how each server is set up.
 -o also writes FOLDER/RESULTS.md, results.json and results.svg; report.py makes them.
 """
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -67,36 +68,57 @@ def show(name, key, found):
           f"{found['stalled_pairs']}", flush=True)
 
 
-def with_server(name, top, n_accounts, n_contacts, keys, seconds, more, results):
+@contextlib.contextmanager
+def running(name, top, n_accounts, n_contacts):
+    """A server with so many accounts and contacts, as long as it is used; None: it failed."""
     directory = tempfile.mkdtemp(dir=top)
     os.chmod(directory, 0o755)
     shutil.copy(f"{top}/cert.pem", directory)
     server = servers.ALL[name](directory)
     try:
-        server.fill(n_accounts, n_contacts)
-        server.start()
-        for key in keys:
-            found = one(server, key, seconds, n_accounts, more)
-            results.setdefault(key, {}).setdefault(name, []).append(found)
-            show(name, key, found)
-    except servers.Failed as e:
-        print(e, file=sys.stderr)
+        try:
+            server.fill(n_accounts, n_contacts)
+            server.start()
+        except servers.Failed as e:
+            print(e, file=sys.stderr)
+            server.stop()
+            yield None
+        else:
+            yield server
     finally:
         server.stop()
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def measure(name, server, key, seconds, n_accounts, more, results):
+    found = one(server, key, seconds, n_accounts, more)
+    results.setdefault(key, {}).setdefault(name, []).append(found)
+    show(name, key, found)
+
+
+def takes_part(name, key):
+    return RUNS[key][3] is None or name in RUNS[key][3]
+
+
 def main_round(names, keys, top, args, results):
+    """All servers run, and each run is made with one after the other: what changes on the
+    machine meanwhile changes for all. Memory is measured on a new server, alone."""
+    mine = [k for k in keys if RUNS[k][1] == "main"]
+    with contextlib.ExitStack() as stack:
+        up = {n: stack.enter_context(running(n, top, ACCOUNTS, CONTACTS))
+              for n in names if any(takes_part(n, k) for k in mine)}
+        for key in mine:
+            for name, server in up.items():
+                if server and takes_part(name, key):
+                    measure(name, server, key, args.t, ACCOUNTS, "", results)
     for name in names:
-        mine = [k for k in keys if RUNS[k][1] == "main" and (
-            RUNS[k][3] is None or name in RUNS[k][3])]
-        if mine:
-            with_server(name, top, ACCOUNTS, CONTACTS, mine, args.t, "", results)
         for key in keys:
-            if RUNS[key][1] != "idle" or name not in RUNS[key][3]:
+            if RUNS[key][1] != "idle" or not takes_part(name, key):
                 continue
             n = args.n or (SESSIONS if name == "stanzad" else SESSIONS_PEERS)
-            with_server(name, top, n, 0, [key], args.t, f"-n {n} -j {n // 15000 + 1} ", results)
+            with running(name, top, n, 0) as server:
+                if server:
+                    measure(name, server, key, args.t, n, f"-n {n} -j {n // 15000 + 1} ", results)
 
 
 def certificate(path):

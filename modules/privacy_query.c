@@ -65,8 +65,9 @@ set_default(struct job *j, const struct privacy_request *r)
     struct privacy_note note = { .conn = j->conn,
         .flags = PRIVACY_IS_DEFAULT | PRIVACY_NO_DEFAULT,
         .before = privacy_default_bytes(j) };
+    struct str now = default_name(j);
 
-    if (!r->name.p == !default_name(j).p && str_eq(r->name, default_name(j))) {
+    if (!r->name.p == !now.p && (!now.p || str_eq(r->name, now))) {
         privacy_done(j); /* it is so already */
     } else if (others_use_default(j)) {
         privacy_fail(j, STANZA_ERROR_CONFLICT, NULL);

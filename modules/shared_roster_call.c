@@ -102,7 +102,7 @@ remove_group(struct job *j, struct sql_value name)
 void
 sr_call(struct job *j, const struct sql_result *result)
 {
-    struct str group = job_arg(j, ARG_GROUP), bare = STR_NULL;
+    struct str group = job_arg(j, ARG_GROUP), bare;
     struct sql_value param = sql_text(group);
     bool special = true;
 

@@ -58,7 +58,7 @@ address_text(uint64_t key, char ret_text[ADDRESS_TEXT_SIZE])
     if (key == 1)
         a[7] = 0;
     inet_ntop(AF_INET6, a, ret_text, ADDRESS_TEXT_SIZE - 4);
-    strcat(ret_text, "/64");
+    memcpy(ret_text + strlen(ret_text), "/64", sizeof "/64");
     return ret_text;
 }
 

@@ -8,6 +8,7 @@
  * was made: that is the same as beginning again with the same words.
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/hash.h"
@@ -83,23 +84,39 @@ id_write(const struct job *j, struct str node, const struct session *s, struct b
     buf_fini(&bound);
 }
 
+/* The next number of an id; whether it is one of ours will be compared as a whole. */
+static bool
+id_number(const char **at, uint64_t *ret)
+{
+    char *end;
+
+    *ret = strtoull(*at, &end, 16);
+    if (end == *at || *end != '-')
+        return false;
+    *at = end + 1;
+    return true;
+}
+
 static enum command_error
 id_read(const struct job *j, struct str node, struct str id, struct session *ret)
 {
     struct session s;
     struct buf ours = { 0 };
     char text[ID_SIZE];
-    unsigned long long made;
-    uint64_t now = clock_wall_us() / 1000000;
+    const char *at = text;
+    uint64_t stage, actions, usual, now = clock_wall_us() / 1000000;
     bool same;
 
     if (id.n >= sizeof text)
         return COMMAND_BAD_SESSIONID;
     memcpy(text, id.p, id.n);
     text[id.n] = '\0';
-    if (sscanf(text, "%x-%x-%x-%llx-", &s.stage, &s.actions, &s.usual, &made) != 4)
+    if (!id_number(&at, &stage) || !id_number(&at, &actions) ||
+            !id_number(&at, &usual) || !id_number(&at, &s.made_s))
         return COMMAND_BAD_SESSIONID;
-    s.made_s = made;
+    s.stage = (unsigned)stage;
+    s.actions = (unsigned)actions;
+    s.usual = (unsigned)usual;
     id_write(j, node, &s, &ours);
     same = str_eq_secret(buf_str(&ours), id);
     buf_fini(&ours);

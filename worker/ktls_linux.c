@@ -13,7 +13,7 @@
 #include <linux/tls.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -34,10 +34,14 @@ static bool
 can_update_keys(void)
 {
     struct utsname u;
-    int major, minor;
+    long major, minor;
+    char *dot;
 
-    return uname(&u) == 0 && sscanf(u.release, "%d.%d", &major, &minor) == 2 &&
-           (major > LEAST_MAJOR || (major == LEAST_MAJOR && minor >= LEAST_MINOR));
+    if (uname(&u) < 0)
+        return false;
+    major = strtol(u.release, &dot, 10);
+    minor = *dot == '.' ? strtol(dot + 1, NULL, 10) : 0;
+    return major > LEAST_MAJOR || (major == LEAST_MAJOR && minor >= LEAST_MINOR);
 }
 
 int

@@ -83,7 +83,7 @@ end_of_whole(int fd)
 {
     off_t end = lseek(fd, 0, SEEK_END);
     struct saved_segment segment;
-    struct str file;
+    struct str file = STR_NULL;
     size_t at = 0;
 
     if (end <= 0 || saved_map(fd, &file) < 0)

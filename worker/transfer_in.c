@@ -89,7 +89,7 @@ get_list(struct slab *slab, const struct field *f, void *rec, struct str bytes)
         if (!take_sized(&bytes, &one))
             return -EBADMSG;
         result = get_own(slab, r, one, &p);
-        if (result < 0)
+        if (result != 0)
             return result;
         pointer_set(p, next->at, NULL);
         if (prev)

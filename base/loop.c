@@ -312,6 +312,7 @@ loop_turn_once(struct loop *loop, int wait_ms)
 {
     int n;
 
+    loop->turn++;
     loop->now_ms = clock_ms();
     n = loop_os_wait(loop->os_fd, loop->batch, BATCH_MAX, loop_wait_ms(loop, wait_ms));
     if (n < 0)
@@ -323,7 +324,6 @@ loop_turn_once(struct loop *loop, int wait_ms)
     for (loop->batch_at = 0; loop->batch_at < loop->batch_n;)
         loop_dispatch(loop, loop->batch[loop->batch_at++]);
     loop->batch_n = loop->batch_at = 0;
-    loop->turn++; /* timers that events have set are due now, those of timers later */
     while (loop->n_timers > 0 && loop->timer[1]->at_ms <= loop->now_ms &&
             loop->timer[1]->turn != loop->turn) {
         struct loop_timer *t = loop->timer[1];

@@ -50,10 +50,9 @@ int loop_add_fd(struct loop *loop, int fd, unsigned class, uint64_t value);
 void loop_del_fd(struct loop *loop, int fd);
 
 /*
- * A timer is a member of its owner; { 0 } is one that is not set. fn runs once. A turn
- * has events first, then the timers that are due, then its end: a timer that an event
- * sets to 0 runs in the same turn, one that a timer sets only in the next, for one that
- * sets itself again must not keep a turn from its end.
+ * A timer is a member of its owner; { 0 } is one that is not set. fn runs once, and
+ * never in the turn that the timer was set in: one that sets itself again must not keep
+ * a turn from its end, and what came before it is sent to other processes by then.
  */
 struct loop_timer {
     void (*fn)(struct loop_timer *timer);

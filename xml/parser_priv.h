@@ -9,7 +9,10 @@
 #include "xml/parser.h"
 #include "xml/scope.h"
 
-/* What pool.c, parser.c and builder.c share; nobody else includes it. */
+/*
+ * What pool.c, parser.c, events.c, builder.c and simple.c share; nobody else includes
+ * it.
+ */
 
 enum {
     XML_PARSER_MAGIC = 0x786d6c70,
@@ -49,6 +52,7 @@ struct xml_parser {
     struct arena own, *arena; /* where trees go: the own one as a rule */
     struct xml_el *at;        /* innermost open element; NULL between stanzas */
     struct buf text;          /* the run of text being read */
+    struct buf attrs;         /* struct xml_tag_attr: of the tag being read */
     unsigned depth, n_elements;
     int64_t stanza_at; /* index of the stanza's first byte in this stream */
     int64_t feed_at;   /* index of the first byte of this feed */
@@ -77,7 +81,7 @@ void xml_parser_drop_expat(struct xml_parser *p);
  */
 struct xml_parser *xml_parser_account(struct xml_parser *p);
 
-/* builder.c: tells expat whom to call. */
+/* events.c: tells expat whom to call. */
 void xml_parser_set_callbacks(struct xml_parser *p);
 
 /* Ends the stream with e, unless it has ended already. */

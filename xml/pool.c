@@ -145,6 +145,7 @@ parser_free(struct xml_parser *p)
     xml_parser_drop_expat(p);
     arena_fini(&p->own);
     buf_fini(&p->text);
+    buf_fini(&p->attrs);
     buf_fini(&p->held);
     buf_fini(&p->header_scopes);
     xml_scopes_fini(&p->scopes);
@@ -277,6 +278,7 @@ xml_parser_put(struct xml_parser **ptr)
     p->arg = NULL;
     arena_reset(&p->own);
     buf_reset(&p->text, KEEP_SIZE);
+    buf_reset(&p->attrs, KEEP_SIZE);
     buf_reset(&p->held, KEEP_SIZE);
     buf_fini(&p->header_scopes);
     list_push(&pool->idle, &p->node);

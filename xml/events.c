@@ -76,8 +76,11 @@ on_start(void *arg, const XML_Char *qname, const XML_Char **atts)
 
     if (p->error)
         return;
-    if (!p->at && p->state == XML_IN_STREAM)
+    if (!p->at && p->state == XML_IN_STREAM) {
         xml_build_begin(p, xml_parser_token_at(p));
+        xml_parser_watch_end(p, str_from(qname));
+        p->pool->stats.by_expat++;
+    }
     if ((size_t)(token_end(p) - p->stanza_at) > p->limits.stanza_size_max ||
             (size_t)XML_GetCurrentByteCount(p->expat) > p->limits.tag_size_max) {
         xml_parser_fail(p, XML_ERR_TOO_BIG);

@@ -164,6 +164,12 @@ xml_pool_free(struct xml_pool **pool)
 }
 
 void
+xml_pool_use_expat(struct xml_pool *pool)
+{
+    pool->only_expat = true;
+}
+
+void
 xml_pool_stats(const struct xml_pool *pool, struct xml_pool_stats *ret_stats)
 {
     *ret_stats = pool->stats;
@@ -265,7 +271,7 @@ xml_parser_put(struct xml_parser **ptr)
     assert(p->magic == XML_PARSER_MAGIC);
     pool = p->pool;
     pool->stats.n_out--;
-    if (!xml_parser_idle(p) || p->expat_size > EXPAT_SIZE_MAX ||
+    if (!(xml_parser_idle(p) || p->rested) || p->expat_size > EXPAT_SIZE_MAX ||
             pool->stats.n_idle >= N_IDLE_MAX) {
         pool->stats.worn += p->expat_size > EXPAT_SIZE_MAX;
         parser_free(p);
@@ -273,6 +279,8 @@ xml_parser_put(struct xml_parser **ptr)
     }
     p->scopes.n = 0;
     p->n_fed = p->stanza_at = 0;
+    p->error = XML_OK;
+    p->rested = false;
     p->n_space = 0;
     p->handlers = NULL;
     p->arg = NULL;

@@ -4,17 +4,22 @@
  * All positions are kept as indexes from the first byte of the stream as this parser
  * has seen it.
  *
- * Two things are kept from expat. Large input goes to it in pieces, as it copies what
- * it is given into a buffer that it never shrinks. And of a tag that is still
- * incomplete it gets the rest only when the end has come: it would read the whole tag
- * again each time, and a tag sent byte by byte would cost its square (in_tag, held).
+ * Three things are kept from expat. Where a stanza begins and expat has nothing in
+ * hand, simple.c is asked first: what it takes expat never sees. Large input goes to
+ * expat in pieces, as it copies what it is given into a buffer that it never shrinks.
+ * And of a tag that is still incomplete it gets the rest only when the end has come: it
+ * would read the whole tag again each time, and a tag sent byte by byte would cost its
+ * square (in_tag, held).
  */
 #include "xml/parser_priv.h"
 
 #include <assert.h>
 
+#include "xml/simple.h"
+
 enum {
     PIECE = 2048,
+    CUTS_MAX = 8,
     HELD_KEEP = 4096,
     REFERENCE_MAX = 64 /* bytes of "&#x0041;" */
 };
@@ -250,15 +255,80 @@ look_at_rest(struct xml_parser *p, const char *s, size_t n)
         p->in_tag = false;
 }
 
+void
+xml_parser_watch_end(struct xml_parser *p, struct str name)
+{
+    p->n_cuts = 0;
+    p->end_tag_n = 0;
+    if (name.n == 0 || name.n + 2 > END_TAG_MAX || p->pool->only_expat)
+        return;
+    memcpy(p->end_tag, "</", 2);
+    memcpy(p->end_tag + 2, name.p, name.n);
+    p->end_tag_n = (uint8_t)(name.n + 2);
+}
+
+/*
+ * Up to where the stanza seems to end, so that the next one may go to simple.c. It may
+ * be the end of a child with the same name, which costs a call of expat: hence
+ * CUTS_MAX. Behind a comment or an instruction there is no cut, since expat has to see
+ * them whole to know whether they are malformed or only forbidden.
+ */
+static size_t
+cut(struct xml_parser *p, const char *s, size_t n)
+{
+    const char *at = s, *end = s + n;
+
+    if (n <= p->end_tag_n || p->end_tag_n == 0 || p->n_cuts == CUTS_MAX)
+        return n;
+    while ((at = memchr(at, '<', (size_t)(end - at)))) {
+        if ((size_t)(end - at) <= p->end_tag_n || at[1] == '!' || at[1] == '?')
+            return n;
+        if (memcmp(at, p->end_tag, p->end_tag_n) != 0) {
+            at++;
+            continue;
+        }
+        at += p->end_tag_n;
+        while (at < end && xml_is_space(at, 1))
+            at++;
+        if (at < end && *at == '>') {
+            p->n_cuts++;
+            return (size_t)(at + 1 - s);
+        }
+    }
+    return n;
+}
+
 static size_t
 feed_stream(struct xml_parser *p, const char *s, size_t n)
 {
-    size_t used = n < PIECE ? n : PIECE;
+    size_t used = cut(p, s, n < PIECE ? n : PIECE);
 
     give(p, s, used);
     if (!p->error)
         look_at_rest(p, s, used);
     return used;
+}
+
+/* Between stanzas, with nothing held back by expat, and so nothing from it? */
+static bool
+is_at_rest(const struct xml_parser *p)
+{
+    return p->state == XML_IN_STREAM && !p->at && !p->in_tag && !p->pool->only_expat &&
+           xml_parser_token_at(p) == p->n_fed;
+}
+
+static size_t
+feed_some(struct xml_parser *p, const char *s, size_t n)
+{
+    size_t used = is_at_rest(p) ? xml_simple_feed(p, s, n) : 0;
+
+    if (used > 0)
+        return used;
+    if (p->in_tag)
+        return feed_tag(p, s, n);
+    if (p->state == XML_AT_HEADER)
+        return feed_header(p, s, n);
+    return feed_stream(p, s, n);
 }
 
 enum xml_error
@@ -271,14 +341,8 @@ xml_parser_feed(struct xml_parser *p, const void *data, size_t n)
     assert(p->magic == XML_PARSER_MAGIC && p->state != XML_ENDED);
     p->feed_at = p->n_fed + (int64_t)p->held.n;
     while (left > 0 && !p->error) {
-        size_t used;
+        size_t used = feed_some(p, s, left);
 
-        if (p->in_tag)
-            used = feed_tag(p, s, left);
-        else if (p->state == XML_AT_HEADER)
-            used = feed_header(p, s, left);
-        else
-            used = feed_stream(p, s, left);
         s += used;
         left -= used;
     }

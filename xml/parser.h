@@ -76,9 +76,15 @@ void xml_pool_free(
 
 struct xml_pool_stats {
     uint64_t created, reused, worn; /* worn: given up because of their size */
-    size_t n_idle, n_out;           /* in the pool, in use */
+    uint64_t scanned; /* stanzas that were looked at: are they whole and simple? */
+    uint64_t simple;  /* those that were: expat has not seen them */
+    uint64_t by_expat;
+    size_t n_idle, n_out; /* in the pool, in use */
 };
 void xml_pool_stats(const struct xml_pool *pool, struct xml_pool_stats *ret_stats);
+
+/* From now on expat reads every stanza: to compare what comes out. */
+void xml_pool_use_expat(struct xml_pool *pool);
 
 /*
  * A parser at the beginning of a stream: it expects the header, after an optional XML

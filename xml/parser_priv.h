@@ -9,12 +9,16 @@
 #include "xml/parser.h"
 #include "xml/scope.h"
 
-/* What pool.c, parser.c and builder.c share; nobody else includes it. */
+/*
+ * What pool.c, parser.c, events.c, builder.c and simple.c share; nobody else includes
+ * it.
+ */
 
 enum {
     XML_PARSER_MAGIC = 0x786d6c70,
     EXPAT_SIZE_MAX = 65536,
-    TAIL = 3
+    TAIL = 3,
+    END_TAG_MAX = 32
 };
 
 struct xml_pool {
@@ -22,6 +26,7 @@ struct xml_pool {
     const char *root; /* "stream:stream" */
     struct str root_prefix, root_ns, default_ns;
     struct xml_pool_stats stats;
+    bool only_expat;
 };
 
 enum xml_parser_state {
@@ -40,7 +45,7 @@ struct xml_parser {
     XML_Parser expat;
     size_t expat_size; /* bytes that expat has allocated */
     int64_t expat_n;   /* bytes that expat has been given in its life */
-    int64_t n_fed;     /* bytes of this stream that expat has been given */
+    int64_t n_fed;     /* bytes of this stream that it or simple.c has been given */
 
     const struct xml_handlers *handlers;
     void *arg;
@@ -49,10 +54,12 @@ struct xml_parser {
     struct arena own, *arena; /* where trees go: the own one as a rule */
     struct xml_el *at;        /* innermost open element; NULL between stanzas */
     struct buf text;          /* the run of text being read */
+    struct buf attrs;         /* struct xml_tag_attr: of the tag being read */
     unsigned depth, n_elements;
     int64_t stanza_at; /* index of the stanza's first byte in this stream */
     int64_t feed_at;   /* index of the first byte of this feed */
-    int64_t worn_at;   /* end of the stanza after which expat is to be replaced; or 0 */
+    bool rested;     /* stopped between stanzas, with expat at rest: as good as idle */
+    int64_t worn_at; /* end of the stanza after which expat is to be replaced; or 0 */
 
     struct xml_scopes scopes;
     struct buf header_scopes; /* what the stream's own header declared */
@@ -64,6 +71,10 @@ struct xml_parser {
     char quote;               /* within an attribute value: its delimiter */
     unsigned char tail[TAIL]; /* the last bytes that expat was given */
     uint64_t n_space;
+
+    /* How the end tag of the stanza begins that expat reads; n == 0: it is too long. */
+    char end_tag[END_TAG_MAX];
+    uint8_t end_tag_n, n_cuts;
 };
 
 /*
@@ -77,8 +88,11 @@ void xml_parser_drop_expat(struct xml_parser *p);
  */
 struct xml_parser *xml_parser_account(struct xml_parser *p);
 
-/* builder.c: tells expat whom to call. */
+/* events.c: tells expat whom to call. */
 void xml_parser_set_callbacks(struct xml_parser *p);
+
+/* parser.c: expat reads a stanza of this name (empty: not known yet). */
+void xml_parser_watch_end(struct xml_parser *p, struct str name);
 
 /* Ends the stream with e, unless it has ended already. */
 void xml_parser_fail(struct xml_parser *p, enum xml_error e);

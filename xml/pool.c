@@ -145,6 +145,7 @@ parser_free(struct xml_parser *p)
     xml_parser_drop_expat(p);
     arena_fini(&p->own);
     buf_fini(&p->text);
+    buf_fini(&p->attrs);
     buf_fini(&p->held);
     buf_fini(&p->header_scopes);
     xml_scopes_fini(&p->scopes);
@@ -160,6 +161,12 @@ xml_pool_free(struct xml_pool **pool)
     list_for_safe(node, &(*pool)->idle)
             parser_free(list_entry(node, struct xml_parser, node));
     mem_free(pool);
+}
+
+void
+xml_pool_use_expat(struct xml_pool *pool)
+{
+    pool->only_expat = true;
 }
 
 void
@@ -264,7 +271,7 @@ xml_parser_put(struct xml_parser **ptr)
     assert(p->magic == XML_PARSER_MAGIC);
     pool = p->pool;
     pool->stats.n_out--;
-    if (!xml_parser_idle(p) || p->expat_size > EXPAT_SIZE_MAX ||
+    if (!(xml_parser_idle(p) || p->rested) || p->expat_size > EXPAT_SIZE_MAX ||
             pool->stats.n_idle >= N_IDLE_MAX) {
         pool->stats.worn += p->expat_size > EXPAT_SIZE_MAX;
         parser_free(p);
@@ -272,11 +279,14 @@ xml_parser_put(struct xml_parser **ptr)
     }
     p->scopes.n = 0;
     p->n_fed = p->stanza_at = 0;
+    p->error = XML_OK;
+    p->rested = false;
     p->n_space = 0;
     p->handlers = NULL;
     p->arg = NULL;
     arena_reset(&p->own);
     buf_reset(&p->text, KEEP_SIZE);
+    buf_reset(&p->attrs, KEEP_SIZE);
     buf_reset(&p->held, KEEP_SIZE);
     buf_fini(&p->header_scopes);
     list_push(&pool->idle, &p->node);

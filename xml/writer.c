@@ -8,11 +8,13 @@
 #include "xml/writer.h"
 
 #include "xml/el.h"
+#include "xml/span.h"
 
 /* What a byte needs: nothing, an entity, U+FFFD, or a look at the bytes behind it. */
-enum {
+enum care {
     AS_IS,
     ENTITY,
+    WHITE, /* tab, newline: an entity outside text */
     NEVER,
     UTF8
 };
@@ -21,10 +23,10 @@ enum {
 #define N16(x) N4(x), N4(x), N4(x), N4(x)
 
 /* Tab, newline and return as references: attribute values and line ends survive. */
-static const unsigned char byte_class[256] = {
-    NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER,                /* 00 */
-    NEVER, ENTITY, ENTITY, NEVER, NEVER, ENTITY, NEVER, NEVER, N16(NEVER), /* 10 */
-    AS_IS, AS_IS, ENTITY, AS_IS, AS_IS, AS_IS, ENTITY, ENTITY, /* 20: " & ' */
+static const unsigned char byte_care[256] = {
+    NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER, NEVER,              /* 00 */
+    NEVER, WHITE, WHITE, NEVER, NEVER, ENTITY, NEVER, NEVER, N16(NEVER), /* 10 */
+    AS_IS, AS_IS, ENTITY, AS_IS, AS_IS, AS_IS, ENTITY, ENTITY,           /* 20: " & ' */
     N4(AS_IS), N4(AS_IS), N4(AS_IS), N4(AS_IS), AS_IS, AS_IS, AS_IS,
     AS_IS,                                          /* 28 - 3b */
     ENTITY, AS_IS, ENTITY, AS_IS,                   /* < > */
@@ -33,30 +35,8 @@ static const unsigned char byte_class[256] = {
     N16(UTF8), N16(UTF8), N16(UTF8), N16(UTF8),     /* c0 - ff */
 };
 
-/* How many bytes the well-formed, XML-worthy character at p has; 0: it is none. */
-static size_t
-utf8_char(const unsigned char *p, size_t n)
-{
-    uint32_t c = p[0];
-    size_t size = c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
-
-    if (c < 0xc2 || c > 0xf4 || n < size)
-        return 0;
-    c &= 0x7fu >> size;
-    for (size_t i = 1; i < size; i++) {
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-        c = c << 6 | (p[i] & 0x3f);
-    }
-    if (size == 3 && (c < 0x800 || (c >= 0xd800 && c < 0xe000) || c >= 0xfffe))
-        return 0;
-    if (size == 4 && (c < 0x10000 || c > 0x10ffff))
-        return 0;
-    return size;
-}
-
 static struct str
-entity(unsigned char c)
+entity(char c)
 {
     switch (c) {
     case '<':
@@ -83,23 +63,36 @@ entity(unsigned char c)
 static void
 escape(struct buf *out, struct str text, bool in_text)
 {
-    const unsigned char *p = (const unsigned char *)text.p;
     size_t from = 0, i = 0, size;
 
-    for (;;) {
-        while (i < text.n && byte_class[p[i]] == AS_IS)
-            i++;
+    while (i < text.n) {
+        i += xml_span_plain(text.p + i, text.n - i);
         if (i == text.n)
             break;
-        if (byte_class[p[i]] == UTF8 && (size = utf8_char(p + i, text.n - i)) > 0) {
-            i += size;
-        } else if (in_text && (p[i] == '\n' || p[i] == '\t')) {
+        switch ((enum care)byte_care[(unsigned char)text.p[i]]) {
+        case AS_IS:
             i++;
-        } else {
-            buf_add(out, text.p + from, i - from);
-            buf_add_str(out, entity(p[i]));
-            from = ++i;
+            continue;
+        case WHITE:
+            if (in_text) {
+                i++;
+                continue;
+            }
+            break;
+        case UTF8:
+            size = xml_span_utf8(text.p + i, text.n - i);
+            if (size > 0) {
+                i += size;
+                continue;
+            }
+            break;
+        case ENTITY:
+        case NEVER:
+            break;
         }
+        buf_add(out, text.p + from, i - from);
+        buf_add_str(out, entity(text.p[i]));
+        from = ++i;
     }
     if (from < text.n)
         buf_add(out, text.p + from, text.n - from);

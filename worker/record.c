@@ -63,23 +63,24 @@ static EVP_MAC_CTX *
 hmac_ctx(const struct tls_state *st)
 {
     static EVP_MAC_CTX *contexts[RECORD_CIPHERS];
-    EVP_MAC_CTX **ctx = &contexts[st->cipher];
+    EVP_MAC_CTX *ctx = contexts[st->cipher];
     char digest[8];
     OSSL_PARAM p[2] = { OSSL_PARAM_END, OSSL_PARAM_END };
     EVP_MAC *mac;
 
-    if (*ctx)
-        return *ctx;
+    if (ctx)
+        return ctx;
     memcpy(digest, ciphers[st->cipher].digest, 7);
     p[0] = OSSL_PARAM_construct_utf8_string("digest", digest, 0);
     mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    *ctx = EVP_MAC_CTX_new(mac);
+    ctx = EVP_MAC_CTX_new(mac);
     EVP_MAC_free(mac);
-    if (*ctx && EVP_MAC_CTX_set_params(*ctx, p) != 1) {
-        EVP_MAC_CTX_free(*ctx);
-        *ctx = NULL;
+    if (ctx && EVP_MAC_CTX_set_params(ctx, p) != 1) {
+        EVP_MAC_CTX_free(ctx);
+        ctx = NULL;
     }
-    return *ctx;
+    contexts[st->cipher] = ctx;
+    return ctx;
 }
 
 /*

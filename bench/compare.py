@@ -107,6 +107,9 @@ def main_round(names, keys, top, args, results):
     with contextlib.ExitStack() as stack:
         up = {n: stack.enter_context(running(n, top, ACCOUNTS, CONTACTS))
               for n in names if any(takes_part(n, k) for k in mine)}
+        for server in up.values():
+            if server:  # memory is warm, code has been read: what comes first is not worse
+                one(server, "chat", 1, ACCOUNTS)
         for key in mine:
             for name, server in up.items():
                 if server and takes_part(name, key):

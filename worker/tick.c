@@ -22,7 +22,8 @@
 enum {
     TICK_MS = 1000,
     TRIM_S = 5,
-    TRIM_CROWD = 100, /* connections */
+    TRIM_CROWD = 100, /* connections, keys */
+    TRIM_PARSERS = 16,
     PING_TIMEOUT_S = 32
 };
 
@@ -105,13 +106,14 @@ trim(struct worker *w)
 {
     const uint64_t *count = w->proc->status->counter;
     uint64_t passed = count[COUNTER_C2S_ACCEPTED] + count[COUNTER_C2S_CLOSED];
-    bool crowd = passed - w->trimmed_at >= TRIM_CROWD, keys;
+    bool crowd = passed - w->trimmed_at >= TRIM_CROWD, keys, parsers;
 
     if (w->now_s < w->trim_s)
         return;
     w->trim_s = w->now_s + TRIM_S;
     keys = record_trim() >= TRIM_CROWD;
-    if (!outbox_trim(w) && !crowd && !keys)
+    parsers = xml_pool_trim(w->pool) >= TRIM_PARSERS;
+    if (!outbox_trim(w) && !crowd && !keys && !parsers)
         return;
     w->trimmed_at = passed;
     mem_trim();

@@ -83,6 +83,13 @@ struct xml_pool_stats {
 };
 void xml_pool_stats(const struct xml_pool *pool, struct xml_pool_stats *ret_stats);
 
+/*
+ * To be called now and then: gives up parsers that were in the pool all the time since
+ * the last call, but for a few; a crowd leaves more than a hundred, of about 15 kB
+ * each. How many.
+ */
+size_t xml_pool_trim(struct xml_pool *pool);
+
 /* From now on expat reads every stanza: to compare what comes out. */
 void xml_pool_use_expat(struct xml_pool *pool);
 

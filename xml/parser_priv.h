@@ -26,6 +26,7 @@ struct xml_pool {
     const char *root; /* "stream:stream" */
     struct str root_prefix, root_ns, default_ns;
     struct xml_pool_stats stats;
+    size_t n_unused; /* the least n_idle since the last xml_pool_trim() */
     bool only_expat;
 };
 

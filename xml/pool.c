@@ -19,6 +19,7 @@
 
 enum {
     N_IDLE_MAX = 128,
+    N_IDLE_KEPT = 4, /* though nobody needed them for a while */
     ARENA_CHUNK = 4096 - 64,
     KEEP_SIZE = 4096, /* of buffers of an idle parser */
     TAG_SIZE_MAX = 65536
@@ -163,6 +164,23 @@ xml_pool_free(struct xml_pool **pool)
     mem_free(pool);
 }
 
+/* What was in the pool at all times since the last call, nobody has needed. */
+size_t
+xml_pool_trim(struct xml_pool *pool)
+{
+    size_t n = pool->n_unused > N_IDLE_KEPT ? pool->n_unused - N_IDLE_KEPT : 0;
+
+    for (size_t i = 0; i < n; i++) {
+        struct xml_parser *p = list_entry(pool->idle.prev, struct xml_parser, node);
+
+        list_del(&p->node);
+        parser_free(p);
+    }
+    pool->stats.n_idle -= n;
+    pool->n_unused = pool->stats.n_idle;
+    return n;
+}
+
 void
 xml_pool_use_expat(struct xml_pool *pool)
 {
@@ -249,6 +267,8 @@ xml_parser_get(struct xml_pool *pool, const struct xml_limits *limits,
         list_del(&p->node);
         pool->stats.n_idle--;
         pool->stats.reused++;
+        if (pool->n_unused > pool->stats.n_idle)
+            pool->n_unused = pool->stats.n_idle;
     }
     if (scopes.n > 0) {
         xml_scopes_load(&p->scopes, scopes);

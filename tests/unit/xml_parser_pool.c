@@ -344,6 +344,49 @@ whole_texts(void **state)
     arena_fini(&arena);
 }
 
+static size_t
+n_idle(void)
+{
+    struct xml_pool_stats stats;
+
+    xml_pool_stats(pool, &stats);
+    return stats.n_idle;
+}
+
+static void
+use_at_once(size_t n)
+{
+    struct xml_parser *p[64];
+
+    assert_true(n <= 64);
+    for (size_t i = 0; i < n; i++)
+        p[i] = xml_parser_get(pool, NULL, STR_NULL, &handlers, NULL);
+    for (size_t i = 0; i < n; i++)
+        xml_parser_put(&p[i]);
+}
+
+/* What a crowd has left is given up when it was not needed for the time between two
+ * calls. */
+static void
+what_a_crowd_left_goes(void **state)
+{
+    size_t kept;
+
+    (void)state;
+    xml_pool_trim(pool);
+    use_at_once(50);
+    assert_in_range(n_idle(), 50, 128);
+    xml_pool_trim(pool); /* they have just been needed */
+    assert_in_range(n_idle(), 50, 128);
+    use_at_once(20);
+    assert_in_range(xml_pool_trim(pool), 26, 108);
+    kept = n_idle();
+    assert_in_range(kept, 20, 24);
+    xml_pool_trim(pool); /* none was needed since then */
+    assert_in_range(n_idle(), 1, 4);
+    assert_int_equal(xml_pool_trim(pool), 0);
+}
+
 /* As in WebSocket frames: nothing is in force that the frame does not declare. */
 static void
 no_scopes(void **state)
@@ -396,6 +439,7 @@ main(void)
         cmocka_unit_test(huge_tags_are_not_quadratic),
         cmocka_unit_test(a_million_attributes),
         cmocka_unit_test(whole_texts),
+        cmocka_unit_test(what_a_crowd_left_goes),
         cmocka_unit_test(no_scopes),
         cmocka_unit_test(a_handler_may_use_other_parsers),
     };

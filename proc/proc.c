@@ -143,10 +143,12 @@ on_mailbox(struct loop_io *io, unsigned events)
     p->mailbox_single = n <= 1;
     p->mailbox_turn = one ? p->turns : 0;
     p->status->counter[COUNTER_IPC_BAD] = p->mailbox_reader.n_bad;
-    if (r < 0) {
-        log_error(NULL, "this process's mailbox is broken: %s", strerror(-r));
+    /*
+     * The master and the holders keep it open. As long as one of them lives this is a
+     * packet without content, or memory that is short for a moment: it is read on.
+     */
+    if (r < 0 && p->abandoned)
         loop_del(p->loop, io);
-    }
 }
 
 static void

@@ -252,6 +252,24 @@ a_lost_descriptor_takes_no_other_frame_along(void **state)
     free(big);
 }
 
+/* Whoever sends it says that the other end is closed, but what comes behind is read. */
+static void
+a_packet_without_content_is_not_the_end(void **state)
+{
+    ipc_addr to = ipc_addr_of(PROC_ROUTER, 0);
+    struct ends e;
+
+    (void)state;
+    ends_open(&e, ipc_addr_of(PROC_WORKER, 0), to);
+    assert_int_equal(send(e.fd[1], "", 0, MSG_DONTWAIT), 0);
+    post_send(e.post, to, IPC_ROUTE_UNBIND, &(struct ipc_route_conn){ .conn = 1 });
+    post_flush(e.post);
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), -EPIPE);
+    assert_int_equal(mailbox_read(&e.reader, e.fd[0]), 1);
+    assert_int_equal(e.reader.n_frames, 1);
+    ends_close(&e);
+}
+
 /* They are promised by a transaction that may not be committed yet. */
 static void
 frames_with_numbers_wait_for_the_flush(void **state)
@@ -350,6 +368,7 @@ main(void)
         cmocka_unit_test(a_reader_wakes_no_sender_that_has_room),
         cmocka_unit_test(descriptors_come_with_their_frames),
         cmocka_unit_test(a_lost_descriptor_takes_no_other_frame_along),
+        cmocka_unit_test(a_packet_without_content_is_not_the_end),
         cmocka_unit_test(frames_with_numbers_wait_for_the_flush),
         cmocka_unit_test(malformed_packets_are_dropped),
         cmocka_unit_test(a_closed_sender_is_noticed),

@@ -35,7 +35,9 @@ struct inbound {
     uint64_t conn;
     uint64_t session; /* only for this one; 0: as the rules of delivery say */
     uint64_t traits;
-    uint8_t kind, type, hops, flags;
+    uint8_t kind, type, hops;
+    uint16_t flags;
+    struct given given;
 };
 
 static struct inbound
@@ -46,7 +48,8 @@ inbound_of(const struct stanza *s)
         .kind = (uint8_t)s->kind,
         .type = s->type,
         .hops = s->hops,
-        .flags = s->flags };
+        .flags = s->flags,
+        .given = s->given };
 }
 
 void
@@ -200,6 +203,7 @@ inbound(struct job *j, const struct sql_result *result)
     s.type = in.type;
     s.hops = in.hops;
     s.flags = in.flags;
+    s.given = in.given;
     s.traits = in.traits;
     s.conn = j->conn = in.conn;
     if (!account_exists(j->account)) {

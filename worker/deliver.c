@@ -18,6 +18,7 @@
 #include "worker/outbox.h"
 #include "worker/presence.h"
 #include "worker/sm.h"
+#include "worker/undelivered.h"
 
 enum {
     HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
@@ -74,6 +75,8 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
     if (c->route_flags & ROUTE_CSI_INACTIVE && gate_holds_back(w, c, s))
         return;
     out_add_stanza(w, c, s->bytes);
+    if (s->flags & STANZA_SHARED)
+        sm_note_shared(c);
 }
 
 bool
@@ -90,7 +93,11 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c)
             return false;
-        if (!session_is_on(c) || (s->kind == STANZA_MESSAGE && !out_takes(w, c)))
+        if (!session_is_on(c))
+            return false;
+        if (s->given.to && undelivered_is_known(c, &s->given))
+            return true;
+        if (s->kind == STANZA_MESSAGE && !out_takes(w, c, s->bytes.n))
             return false;
         to_client(w, c, s);
         return true;
@@ -101,7 +108,10 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
         .kind = (uint8_t)s->kind,
         .type = s->type,
         .hops = s->hops,
-        .flags = (uint8_t)(s->flags | (onward ? STANZA_OLDER : 0)),
+        .flags = (uint16_t)(s->flags | (onward ? STANZA_OLDER : 0)),
+        .given_s = s->given.s,
+        .given_priority = s->given.priority,
+        .given_to = s->given.to,
         .traits = s->traits,
         .sender = s->conn,
         .to = buf_str(&to),
@@ -299,6 +309,8 @@ message_to_resources(struct delivery *d)
 {
     size_t sent;
 
+    if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY))
+        d->s->flags |= STANZA_SHARED;
     if (!d->s->to.resource.n)
         return message_to_bare(d);
     sent = to_resource(d);

@@ -35,6 +35,7 @@ deliver_again(struct worker *w, struct stanza *s, uint64_t gone)
         return;
     if (s->hops == DELIVER_FIRST)
         s->hops = 0;
+    s->flags = (uint16_t)(s->flags & ~STANZA_SHARED);
     if (s->hops++ < HOPS_MAX)
         deliver(w, s);
     else if (s->kind != STANZA_PRESENCE)
@@ -47,6 +48,7 @@ deliver_on_frame(struct worker *w, const struct ipc_deliver *m)
     struct stanza s = { .type = m->type,
         .hops = m->hops,
         .flags = m->flags,
+        .given = { m->given_s, m->given_priority, m->given_to },
         .traits = m->traits,
         .conn = m->sender,
         .bytes = m->stanza };

@@ -111,11 +111,17 @@ out_dirty(struct worker *w, struct conn *c)
     process_turn_due(w);
 }
 
-/* Both queues count: under TLS what is sealed waits in the second. */
+/* Bytes for the client, with n more. Under TLS what is sealed waits in the second queue. */
+static uint64_t
+waiting(const struct conn *c, size_t n)
+{
+    return (uint64_t)c->out.bytes + c->wire.bytes + n;
+}
+
 static void
 note_slow(struct worker *w, struct conn *c)
 {
-    if ((uint64_t)c->out.bytes + c->wire.bytes > OUT_BYTES_MAX)
+    if (waiting(c, 0) > OUT_BYTES_MAX)
         live_of(w, c)->flags |= LIVE_SLOW;
 }
 
@@ -138,9 +144,9 @@ out_lost(struct worker *w, struct conn *c)
 }
 
 bool
-out_takes(struct worker *w, struct conn *c)
+out_takes(struct worker *w, struct conn *c, size_t n)
 {
-    if (c->sm ? !pressure_is_last(w) : !pressure_drops(w))
+    if (c->sm ? !pressure_is_last(w) : !pressure_drops(w, waiting(c, n)))
         return true;
     out_lost(w, c);
     return false;
@@ -152,7 +158,7 @@ out_add(struct worker *w, struct conn *c, struct str bytes)
     if (c->state == STREAM_CLOSED || c->state == STREAM_DETACHED ||
             c->state == STREAM_MOVED || c->flags & CONN_CLOSE_SENT)
         return;
-    if (c->flags & CONN_LOST || pressure_drops(w)) {
+    if (c->flags & CONN_LOST || pressure_drops(w, waiting(c, bytes.n))) {
         cut_soon(w, c);
         return;
     }

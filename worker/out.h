@@ -17,10 +17,10 @@ void out_add(struct worker *w, struct conn *c, struct str bytes);
 void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
 
 /*
- * May the session be given a message? Where memory is too short for that, it ends, and
- * the message is to be delivered as if it were not there. Within a transaction.
+ * May the session be given a message of n bytes? Where memory is too short for that, it
+ * ends, and the message is to be delivered as if it were not there. Within a transaction.
  */
-bool out_takes(struct worker *w, struct conn *c);
+bool out_takes(struct worker *w, struct conn *c, size_t n);
 
 /* Something for the client was dropped: the connection is cut, the session is not
  * resumed. */

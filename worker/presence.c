@@ -7,6 +7,7 @@
  */
 #include "worker/presence.h"
 
+#include "base/clock.h"
 #include "worker/account.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
@@ -206,6 +207,8 @@ set_available(struct worker *w, struct conn *c, bool available, int8_t priority)
 {
     uint32_t flags = c->flags | CONN_PRESENCE_NEW;
 
+    if (available != ((c->flags & CONN_AVAILABLE) != 0) || priority != c->priority)
+        SET(w, c->steady_s, 0);
     if (available)
         flags |= CONN_AVAILABLE | (flags & CONN_AVAILABLE ? 0 : CONN_WANTS_OTHERS);
     else
@@ -295,6 +298,8 @@ session_on_present(struct worker *w, struct conn *c, const struct ipc_route_pres
     if (m->serial == c->presence_done)
         return;
     SET(w, c->presence_done, m->serial);
+    if (!c->steady_s)
+        SET(w, c->steady_s, (uint32_t)(clock_wall_us() / 1000000));
     jobs_on_route(w, c);
     late_on_route(w, c);
     if (!(c->flags & CONN_PRESENCE_NEW))

@@ -12,7 +12,8 @@
  *                           in each turn, so that nothing stands still for ever;
  *   half way to the end     output is dropped, and its connection ended: one stanza may
  *                           go to thousands, and all of that is one transaction. What
- *                           is kept until it is acknowledged (XEP-0198) still is.
+ *                           is kept until it is acknowledged (XEP-0198) still is, and
+ *                           a client for which little waits gets what is for it.
  *   half way from there     sessions take nothing more: one for which there is something
  *                           ends, what it has is given back, and messages for it are
  *                           delivered as if it were not there (out_takes()).
@@ -32,6 +33,7 @@
 enum {
     TELL_EVERY_S = 60,
     STEP = 64, /* a turn may always take most/STEP pages */
+    LITTLE = 16 * 1024, /* bytes for a client; it goes out at once to one that reads */
     PAGES_LEAST = (32 << 20) / SLAB_PAGE
 };
 
@@ -103,9 +105,12 @@ pressure_allows(struct worker *w)
 }
 
 bool
-pressure_drops(struct worker *w)
+pressure_drops(struct worker *w, uint64_t waiting)
 {
-    if (pages_used(w) < w->pressure.full)
+    const struct pressure *p = &w->pressure;
+    uint32_t used = pages_used(w);
+
+    if (used < p->full || (used < p->last && waiting <= LITTLE))
         return false;
     w->pressure.n_lost++;
     return true;

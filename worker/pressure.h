@@ -32,9 +32,9 @@ bool pressure_allows(struct worker *w);
 
 /*
  * Is there so little left that output must be dropped? Its connection is then to be cut
- * (CONN_LOST). Counted.
+ * (CONN_LOST). waiting: bytes for its client, with those to come. Counted.
  */
-bool pressure_drops(struct worker *w);
+bool pressure_drops(struct worker *w, uint64_t waiting);
 
 /* So little that not even what waits to be acknowledged can grow? Its session is to
  * end. */

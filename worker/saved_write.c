@@ -67,7 +67,10 @@ write_session(struct saved_writer *f, struct conn *c, struct buf *text)
     ipc_sm_session_save(text, &s);
     saved_writer_add(f, SAVED_SESSION, buf_str(text));
     for (const struct sm_item *i = c->sm->first; i; i = i->next) {
-        struct ipc_sm_item item = { .at_us = i->at_us, .stanza = { i->bytes, i->n } };
+        struct ipc_sm_item item = { .at_us = i->at_us,
+            .shared = i->shared,
+            .priority = i->priority,
+            .stanza = { i->bytes, i->n } };
 
         buf_reset(text, SIZE_MAX);
         ipc_sm_item_save(text, &item);

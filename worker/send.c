@@ -289,6 +289,8 @@ session_set_flags(struct worker *w, struct conn *c, uint16_t set, uint16_t clear
     if (flags == c->route_flags)
         return;
     worker_begin(w, c);
+    if ((flags ^ c->route_flags) & ROUTE_CARBONS)
+        SET(w, c->steady_s, 0);
     SET(w, c->route_flags, flags);
     session_flags_changed(w, c);
     worker_commit(w);

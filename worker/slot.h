@@ -35,7 +35,7 @@
 
 enum {
     SLOT_MAGIC = 0x736c6f74,
-    SLOT_LAYOUT = 11 + SLOT_LAYOUT_PLUS,
+    SLOT_LAYOUT = 12 + SLOT_LAYOUT_PLUS,
     SLOT_CONNS_MAX = 1 << 18,
     SLOT_PAGES_MAX = 1 << 17 /* of SLAB_PAGE bytes: 8 GiB */
 };
@@ -107,6 +107,8 @@ struct sm_item {
     struct sm_item *next;
     uint64_t at_us; /* wall clock */
     uint32_t n;
+    uint8_t shared;  /* others got it as well: STANZA_SHARED */
+    int8_t priority; /* if so, of the session then */
     char bytes[];
 };
 
@@ -192,6 +194,9 @@ struct conn {
     uint64_t late_old;      /* the connection by way of which some may still come */
     uint16_t late_passes;   /* workers that have not yet said that none do */
     uint8_t late_why;       /* enum late_why */
+    /* since when it takes the messages that it takes (available, priority, carbons), in
+       force in the route table (wall clock); 0: a change is not yet in force */
+    uint32_t steady_s;
 };
 
 /* A job (worker/job.h) between two of its steps. */

@@ -171,6 +171,15 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
     sm_take(w, c, bytes, clock_wall_us());
 }
 
+void
+sm_note_shared(struct conn *c)
+{
+    if (!c->sm || !c->steady_s)
+        return;
+    c->sm->last->shared = 1; /* new in this transaction */
+    c->sm->last->priority = c->priority;
+}
+
 static void
 item_drop(struct worker *w, struct sm *sm)
 {
@@ -419,8 +428,7 @@ sm_give_back(struct worker *w, struct conn *c)
         return;
     saved_settle(w, c, true);
     while (sm->first) {
-        undelivered(
-                w, c, (struct str){ sm->first->bytes, sm->first->n }, sm->first->at_us);
+        undelivered_item(w, c, sm->first);
         item_drop(w, sm);
         killpoint(SM_BACK);
     }

@@ -210,6 +210,7 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
     SET(w, c->priority, m->priority);
     SET(w, c->told_available, m->told_available != 0);
     SET(w, c->told_priority, m->told_priority);
+    SET(w, c->steady_s, m->steady_s);
     SET(w, c->flags,
             c->flags | (m->flags & (CONN_AVAILABLE | CONN_WANTS_OTHERS |
                                            CONN_PRESENCE_NEW)));
@@ -256,6 +257,8 @@ sm_on_item(struct worker *w, const struct ipc_sm_item *m)
     if (!c)
         return;
     sm_take(w, c, m->stanza, m->at_us);
+    c->sm->last->shared = m->shared;
+    c->sm->last->priority = m->priority;
     killpoint(SM_ITEM);
 }
 
@@ -339,6 +342,7 @@ sm_describe(const struct conn *c, struct buf *directed, struct ipc_sm_session *r
         .priority = c->priority,
         .told_available = c->told_available,
         .told_priority = c->told_priority,
+        .steady_s = c->steady_s,
         .full = conn_full(c),
         .lang = str_from(c->lang),
         .presence = { c->presence, c->presence_n },
@@ -370,6 +374,8 @@ give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *
         struct ipc_sm_item item = { .conn = m->conn,
             .old = m->old,
             .at_us = i->at_us,
+            .shared = i->shared,
+            .priority = i->priority,
             .stanza = { i->bytes, i->n } };
 
         if (here)

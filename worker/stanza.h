@@ -26,14 +26,30 @@ enum stanza_flag {
     STANZA_OLDER = 1 << 4,    /* messages that come live wait for it: worker/late.c */
     STANZA_KEEP = 1 << 5,     /* nobody was there: it takes its place in the store */
     STANZA_OURS = 1 << 6,     /* of the server itself: no list is about it */
-    STANZA_OWN_LISTS = 1 << 7 /* only for sessions that carry ROUTE_OWN_LIST */
+    STANZA_OWN_LISTS = 1 << 7, /* only for sessions that carry ROUTE_OWN_LIST */
+    STANZA_SHARED = 1 << 8 /* comes live, to all sessions of its account at once */
+};
+
+/*
+ * A message that was given to a session before, live, and comes back from its end. Who
+ * was there then has it.
+ */
+enum given_to {
+    GIVEN_BY_PRIORITY = 1 << 0, /* to those of this priority, and above */
+    GIVEN_AS_COPY = 1 << 1      /* to those that carry ROUTE_CARBONS */
+};
+struct given {
+    uint32_t s; /* when that was (wall clock) */
+    int8_t priority;
+    uint8_t to; /* enum given_to; 0: to that session alone */
 };
 
 struct stanza {
     enum stanza_kind kind;
     uint8_t type;    /* message_type, presence_type or iq_type */
     uint8_t hops;    /* how often it was looked up again; or DELIVER_… */
-    uint8_t flags;   /* enum stanza_flag */
+    uint16_t flags;  /* enum stanza_flag */
+    struct given given;
     uint64_t traits; /* of a message: xmpp/traits.h */
     uint64_t conn;   /* the session it comes from; 0: none */
     struct jid from, to;

@@ -1,7 +1,9 @@
 /*
  * undelivered.c -- what a session leaves that its client has not got
  *
- * It is handled as if the session had not been there when it came (RFC 6121, 8.5.3).
+ * It is handled as if the session had not been there when it came (RFC 6121, 8.5.3). So
+ * what other sessions got at the same time, they do not get again: theirs is another
+ * copy, which they have or which waits for them. Who has come since then gets it.
  */
 #include "worker/undelivered.h"
 
@@ -13,6 +15,10 @@
 #include "xmpp/ns.h"
 #include "xmpp/stanza.h"
 #include "xmpp/traits.h"
+
+enum {
+    STEADY_S = 2 /* a look-up may be as old when the message comes */
+};
 
 /* A module knows that it is kept elsewhere. */
 static bool
@@ -27,8 +33,38 @@ is_settled(struct worker *w, struct conn *c, struct stanza *s)
     return e.host && hook_run(w, HOOK_GIVE_BACK, &e) == HOOK_DONE;
 }
 
-void
-undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
+/*
+ * Who else got it, when it was given to this session (worker/deliver.c): of the account
+ * as a whole those with the highest priority, of all messages those that want copies.
+ */
+static struct given
+given_of(const struct sm_item *item, const struct stanza *s)
+{
+    struct given ret = { .s = (uint32_t)(item->at_us / 1000000),
+        .priority = item->priority };
+    bool own = jid_eq_bare(&s->from, &s->to);
+
+    if (item->shared && !s->to.resource.n)
+        ret.to |= GIVEN_BY_PRIORITY;
+    if (item->shared && traits_copyable(s->traits, (enum message_type)s->type,
+                                own ? TRAITS_SENT : TRAITS_RECEIVED, &s->from))
+        ret.to |= GIVEN_AS_COPY;
+    return ret;
+}
+
+bool
+undelivered_is_known(const struct conn *c, const struct given *given)
+{
+    if (!c->steady_s || c->steady_s + STEADY_S >= given->s || c->flags & CONN_LOST)
+        return false;
+    return (given->to & GIVEN_BY_PRIORITY && c->flags & CONN_AVAILABLE &&
+                   c->priority >= given->priority) ||
+           (given->to & GIVEN_AS_COPY && c->route_flags & ROUTE_CARBONS);
+}
+
+static void
+give_back(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us,
+        const struct sm_item *item)
 {
     struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
     struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED,
@@ -57,6 +93,10 @@ undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
     s.traits = traits_of(el);
     if (s.type > MESSAGE_CHAT || s.traits & TRAITS_GIVEN_OUT)
         return; /* a copy of what is kept elsewhere, or of no use later */
+    if (jid_parse(&w->scratch, xml_attr(el, "to"), &s.to) < 0)
+        s.to = conn_jid(c);
+    if (item)
+        s.given = given_of(item, &s);
     s.to = conn_jid(c);
     s.to.resource = STR_NULL;
     if (is_settled(w, c, &s))
@@ -67,4 +107,16 @@ undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
     s.bytes = buf_str(&text);
     deliver(w, &s);
     buf_fini(&text);
+}
+
+void
+undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us)
+{
+    give_back(w, c, bytes, at_us, NULL);
+}
+
+void
+undelivered_item(struct worker *w, struct conn *c, const struct sm_item *item)
+{
+    give_back(w, c, (struct str){ item->bytes, item->n }, item->at_us, item);
 }

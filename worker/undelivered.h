@@ -1,6 +1,7 @@
 #ifndef WORKER_UNDELIVERED_H
 #define WORKER_UNDELIVERED_H
 
+#include "worker/stanza.h"
 #include "worker/worker.h"
 
 /*
@@ -9,5 +10,11 @@
  * (wall clock). Within a transaction.
  */
 void undelivered(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us);
+
+/* The same for one that the session had in its queue. */
+void undelivered_item(struct worker *w, struct conn *c, const struct sm_item *item);
+
+/* Has the session got it, when it was given to another one? */
+bool undelivered_is_known(const struct conn *c, const struct given *given);
 
 #endif

@@ -22,8 +22,10 @@ function begin(more) {
         process.stdin.on("end", () => socket.end());
     });
     socket.on("session", (session) => {
-        if (sessionFile)
-            fs.writeFileSync(sessionFile, session);
+        if (sessionFile) { // whole, or not there: we may be killed at the second ticket
+            fs.writeFileSync(`${sessionFile}.new`, session);
+            fs.renameSync(`${sessionFile}.new`, sessionFile);
+        }
         process.stderr.write("ticket\n");
     });
     socket.on("data", (d) => process.stdout.write(d));

@@ -155,6 +155,11 @@ class Node(Program):
                          server.cafile, suite or "", *options)
         self.connected = self.until("connected", pipes=[self.process.stderr])
 
+    def wait_for_ticket(self):
+        """It may have come with the handshake."""
+        if "ticket" not in self.connected:
+            self.until("ticket", pipes=[self.process.stderr])
+
     def reused(self):
         return "reused" in self.connected
 

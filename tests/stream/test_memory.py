@@ -1,10 +1,12 @@
 """Memory of a worker: bounded for one client, and for all of them together"""
 import socket
+import time
 
 import pytest
 
 from harness import wait
 from harness.sm import SM, ask_h, body, next_stanza, resume
+from harness.stream import Closed
 
 MIB = 1 << 20
 SM_MODULES = {"mod_ping": {}, "mod_offline": {},
@@ -152,6 +154,19 @@ def test_messages_for_a_session_when_memory_is_short(make_server):
     round_trip(again)
 
 
+def resumed(server, r):
+    """The stream on which the session goes on, or nothing: it has ended. One that is cut may come again."""
+    end = time.monotonic() + wait.PATIENCE
+    while time.monotonic() < end:
+        wait.until(lambda: not is_refused(server), "memory to be enough again")
+        try:
+            again, answer = resume(server, "romeo", r.previd, r.h)
+        except Closed:
+            continue
+        return again if answer.tag == f"{{{SM}}}resumed" else None
+    raise AssertionError(f"{r.full} is cut again and again")
+
+
 def test_one_message_for_many_sessions(make_server):
     """XEP-0198: who goes on with his session gets it, whole and once, and counts as we do"""
     server = small_server(make_server, modules=SM_MODULES)
@@ -170,9 +185,8 @@ def test_one_message_for_many_sessions(make_server):
     wait.until(lambda: "memory is short" in server.log(), "the warning")
     had = 0
     for r in romeos:
-        wait.until(lambda: not is_refused(server), "memory to be enough again")
-        again, answer = resume(server, "romeo", r.previd, r.h)
-        if answer.tag != f"{{{SM}}}resumed":
+        again = resumed(server, r)
+        if not again:
             continue
         el = next_stanza(again)
         while el.get("id") != "big":
@@ -221,6 +235,22 @@ def test_new_connections_are_refused(make_server):
         d.abort()
     wait.until(lambda: not is_refused(server), "connections to be accepted again")
     assert pid(server) == before
+
+
+def test_who_holds_little_goes_on(make_server):
+    """Also where output is dropped: that of those for whom much waits"""
+    server = small_server(make_server, oom_killer=False)
+    juliet = server.stream("juliet").login()
+    deaf = [server.stream(f"deaf{i}").login() for i in range(4)]
+    n = 0
+    while "stanzas dropped" not in server.log():
+        for d in deaf:
+            send_to(juliet, d.full, 5, 200000)
+        n += 1
+        assert n < 60, "60 MB are waiting"
+    for _ in range(20):
+        juliet.ping()
+    assert is_here(server, juliet)
 
 
 def test_one_stanza_for_many(make_server):

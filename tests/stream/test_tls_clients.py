@@ -158,7 +158,7 @@ def test_resumption_node(server, tmp_path, mode):
     with Node(server, mode, options=(file,)) as client:
         juliet = Session(server, client).login().talk()
         assert not client.reused()
-        client.until("ticket", pipes=[client.process.stderr])
+        client.wait_for_ticket()
     with Node(server, mode, options=(file,)) as client:
         assert client.reused()
         juliet = Session(server, client).login().talk(BIG)

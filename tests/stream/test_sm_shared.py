@@ -1,0 +1,115 @@
+"""What a session leaves unacknowledged that others of its account got at the same time (XEP-0198, 4)"""
+import pytest
+
+from harness import wait, xml
+from harness.sm import SM, next_nonza
+
+MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}, "mod_carboncopy": {}, "mod_offline": {}}
+CARBONS = "urn:xmpp:carbons:2"
+STEADY_S = 4  # who was there for so long is known to have got it
+
+
+def messages(s):
+    """Up to now, the carbons' contents as well: their texts"""
+    s.send("<iq type='get' id='end' to='example.net'><ping xmlns='urn:xmpp:ping'/></iq>")
+    got = []
+    while (el := s.next()).get("id") != "end":
+        if el.tag == f"{{{xml.NS_CLIENT}}}message":
+            got += [b.text for b in el.iter(f"{{{xml.NS_CLIENT}}}body")]
+    return got
+
+
+class Case:
+    """One account with two resources; the first will leave, and acknowledges nothing"""
+
+    def __init__(self, server, name, worker, priority=0, carbons=False):
+        self.server, self.name = server, name
+        self.first = server.stream(name, resource="first", worker=0).login()
+        self.first.presence(priority)
+        self.other = server.stream(name, resource="other", worker=worker).login()
+        self.other.presence(0)
+        if carbons:
+            self.other.send(f"<iq type='set' id='c'><enable xmlns='{CARBONS}'/></iq>")
+            while self.other.next().get("id") != "c":
+                pass
+        self.enable(self.first)
+
+    @staticmethod
+    def enable(stream):
+        stream.send(f"<enable xmlns='{SM}' resume='true'/>")
+        next_nonza(stream, "enabled", skip=("r", "presence"))
+
+    def is_steady(self):
+        lines = [li.split() for li in self.server.ctl_lines("connected_users_info")]
+        return [int(li[6]) >= STEADY_S for li in lines if li[0].startswith(f"{self.name}@")] == [True] * 2
+
+    def say(self, romeo, to=None, inner=""):
+        to = to or self.first.bare
+        romeo.send(f"<message to='{to}' type='chat'><body>{self.name}</body>{inner}</message>")
+        romeo.ping()
+        assert messages(self.first) == [self.name]
+
+    def leave(self):
+        self.first.close()
+        wait.until(lambda: self.first.full not in self.server.ctl_lines("connected_users"), "the end")
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_what_others_have_is_not_repeated(make_server, worker):
+    """Not as the message, nor after its copy; who has not got it gets it"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo").login()
+    shared = Case(server, "shared", worker)
+    copied = Case(server, "copied", worker, carbons=True)
+    below = Case(server, "below", worker, priority=5, carbons=True)
+    private = Case(server, "private", worker, carbons=True)
+    unshared = Case(server, "unshared", worker)
+    uncopied = Case(server, "uncopied", worker, priority=5)
+    cases = [shared, copied, below, private, unshared, uncopied]
+    wait.until(lambda: all(c.is_steady() for c in cases), "them to be there for a while")
+    late = Case(server, "late", worker, priority=5)
+
+    shared.say(romeo)
+    copied.say(romeo, copied.first.full)
+    below.say(romeo)
+    private.say(romeo, private.first.full, f"<private xmlns='{CARBONS}'/>")
+    unshared.say(romeo, unshared.first.full)
+    uncopied.say(romeo)
+    late.say(romeo)
+    newcomer = server.stream("shared", resource="newcomer", worker=worker).login()
+    newcomer.presence(0)
+    for c in shared, copied, below:
+        assert messages(c.other) == [c.name]
+    for c in private, unshared, uncopied, late:
+        assert messages(c.other) == []
+    assert messages(newcomer) == []
+
+    for c in *cases, late:
+        c.leave()
+    for c in private, unshared, uncopied, late:
+        wait.until(lambda: c.name in messages(c.other), f"{c.name} to get it")
+    wait.until(lambda: messages(newcomer) == ["shared"], "the newcomer to get it")
+    for c in cases:
+        assert messages(c.other) == []
+
+
+@pytest.mark.parametrize("worker", [0, 1])
+def test_the_last_one_gives_it_back(make_server, worker):
+    """Nobody has acknowledged it: it is stored, once"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo").login()
+    c = Case(server, "juliet", worker)
+    c.enable(c.other)
+    wait.until(c.is_steady, "them to be there for a while")
+    c.say(romeo)
+    assert messages(c.other) == ["juliet"]
+    c.other.abort()
+    wait.until(lambda: "the session waits" in server.log(), "the session to wait")
+    c.leave()
+    assert server.ctl("get_offline_count", "juliet", "example.net") == "0"
+    server.ctl("kick_user", "juliet", "example.net")
+    wait.until(lambda: server.ctl("get_offline_count", "juliet", "example.net") == "1", "it to be stored")
+    juliet = server.stream("juliet").login()
+    juliet.presence()
+    wait.until(lambda: messages(juliet) == ["juliet"], "it to be given out")
+    assert messages(juliet) == []

@@ -354,11 +354,52 @@ sm_describe(const struct conn *c, struct buf *directed, struct ipc_sm_session *r
     ret->directed = ipc_list_of(directed);
 }
 
-/* Everything, as frames; to ourselves: as calls. */
+/* Within this worker: the queue stays where it is, however long it is. */
+static void
+give_here(struct worker *w, const struct ipc_sm_session *s, const struct ipc_sm_end *end,
+        struct sm *from)
+{
+    struct conn *c;
+
+    sm_on_session(w, s);
+    c = sm_coming(w, s->conn, s->old);
+    if (!c)
+        return;
+    SET(w, c->sm->first, from->first);
+    SET(w, c->sm->last, from->last);
+    SET(w, c->sm->n, from->n);
+    SET(w, c->sm->bytes, from->bytes);
+    SET(w, c->sm->out, c->sm->acked + from->n);
+    SET(w, from->first, NULL);
+    SET(w, from->last, NULL);
+    SET(w, from->n, 0);
+    SET(w, from->bytes, 0);
+    killpoint(SM_ITEM);
+    sm_on_end(w, end);
+}
+
+/* Everything, as frames. */
+static void
+give_away(struct worker *w, ipc_addr to, const struct ipc_sm_session *s,
+        const struct ipc_sm_end *end, const struct sm *from)
+{
+    outbox_send(w, to, IPC_SM_SESSION, s);
+    for (const struct sm_item *i = from->first; i; i = i->next) {
+        struct ipc_sm_item item = { .conn = s->conn,
+            .old = s->old,
+            .at_us = i->at_us,
+            .shared = i->shared,
+            .priority = i->priority,
+            .stanza = { i->bytes, i->n } };
+
+        outbox_send(w, to, IPC_SM_ITEM, &item);
+    }
+    outbox_send(w, to, IPC_SM_END, end);
+}
+
 static void
 give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *c)
 {
-    bool here = to == w->proc->addr;
     struct buf directed = { 0 };
     struct ipc_sm_end end = { .conn = m->conn, .old = m->old };
     struct ipc_sm_session s;
@@ -366,27 +407,10 @@ give(struct worker *w, ipc_addr to, const struct ipc_sm_resume *m, struct conn *
     sm_describe(c, &directed, &s);
     s.conn = m->conn;
     s.old = m->old;
-    if (here)
-        sm_on_session(w, &s);
+    if (to == w->proc->addr)
+        give_here(w, &s, &end, c->sm);
     else
-        outbox_send(w, to, IPC_SM_SESSION, &s);
-    for (const struct sm_item *i = c->sm->first; i; i = i->next) {
-        struct ipc_sm_item item = { .conn = m->conn,
-            .old = m->old,
-            .at_us = i->at_us,
-            .shared = i->shared,
-            .priority = i->priority,
-            .stanza = { i->bytes, i->n } };
-
-        if (here)
-            sm_on_item(w, &item);
-        else
-            outbox_send(w, to, IPC_SM_ITEM, &item);
-    }
-    if (here)
-        sm_on_end(w, &end);
-    else
-        outbox_send(w, to, IPC_SM_END, &end);
+        give_away(w, to, &s, &end, c->sm);
     buf_fini(&directed);
 }
 

@@ -143,20 +143,53 @@ call_find(struct admin *admin, ipc_addr from, uint64_t id)
     return NULL;
 }
 
+static void
+answered(struct call *call, const struct ipc_reply *reply)
+{
+    struct request *rq = call->rq;
+    struct loop *loop = rq->p->loop;
+    call_fn fn = call->fn;
+    ipc_addr from = call->to;
+
+    call_end(call);
+    fn(rq, from, reply);
+    loop_again(loop);
+}
+
 void
 call_on_reply(struct admin *admin, ipc_addr from, const struct ipc_reply *reply)
 {
     struct call *call = call_find(admin, from, reply->id);
-    struct request *rq;
-    call_fn fn;
 
-    if (!call)
-        return;
-    rq = call->rq;
-    fn = call->fn;
-    call_end(call);
-    fn(rq, from, reply);
-    loop_again(admin->p->loop);
+    if (call)
+        answered(call, reply);
+}
+
+/* One that was asked before that number. */
+static struct call *
+call_find_to(struct admin *admin, ipc_addr to, uint64_t before)
+{
+    list_for(node, &admin->calls)
+    {
+        struct call *call = list_entry(node, struct call, node);
+
+        if (call->to == to && call->id < before)
+            return call;
+    }
+    return NULL;
+}
+
+void
+call_on_successor(struct admin *admin, ipc_addr of)
+{
+    struct ipc_reply reply = { .status = IPC_UNAVAILABLE,
+        .text = STR("another process has taken its place meanwhile, and does not know "
+                    "whether it was done; ask again") };
+    uint64_t now = admin->next_call_id;
+    struct call *call;
+
+    while ((call = call_find_to(admin, of, now)))
+        answered(call, &reply);
 }
 
 static void

@@ -46,6 +46,12 @@ void call_done(struct request *rq, ipc_addr from, const struct ipc_reply *reply)
 /* Ends all questions of a request. */
 void call_cancel(struct request *rq);
 
+/*
+ * A successor does not answer what this process was asked before: fn gets
+ * IPC_UNAVAILABLE at once.
+ */
+void call_on_successor(struct admin *admin, ipc_addr of);
+
 /* For the frames *_REPLY. */
 void call_on_reply(struct admin *admin, ipc_addr from, const struct ipc_reply *reply);
 

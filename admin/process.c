@@ -114,6 +114,15 @@ admin_stop(struct proc *p)
 }
 
 static void
+admin_adopted(struct proc *p)
+{
+    struct admin *a = p->self;
+
+    if (a)
+        call_on_successor(a, ipc_addr_of(PROC_MASTER, 0));
+}
+
+static void
 admin_finish(struct proc *p)
 {
     struct admin *a = p->self;
@@ -164,6 +173,7 @@ const struct proc_role_ops admin_ops = {
     .role = PROC_ADMIN,
     .prepare = admin_prepare,
     .start = admin_start,
+    .adopted = admin_adopted,
     .stop = admin_stop,
     .finish = admin_finish,
     .handlers = handlers,

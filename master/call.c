@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/killpoint.h"
 #include "base/mem.h"
 #include "master/usage.h"
 
@@ -302,6 +303,7 @@ call_on_master_call(void *ctx, ipc_addr from, const void *msg, int *fd)
         }
         while (call.n_args < ARGS_MAX && ipc_list_next(&args, &call.arg[call.n_args]))
             call.n_args++;
+        killpoint(MASTER_CALLED);
         calls[i].fn(&call);
         return;
     }

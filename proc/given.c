@@ -323,6 +323,8 @@ on_adopt(void *ctx, ipc_addr from, const void *msg, int *fd)
         _exit(1);
     answer.ready = p->status && p->status->ready;
     proc_send(p, ipc_addr_of(PROC_MASTER, 0), IPC_ADOPTED, &answer);
+    if (p->ops->adopted)
+        p->ops->adopted(p);
 }
 
 static void

@@ -34,6 +34,7 @@ struct proc_role_ops {
     int (*prepare)(struct proc *p);
     int (*start)(struct proc *p);
     void (*reload)(struct proc *p);
+    void (*adopted)(struct proc *p); /* by a new master */
     void (*listener_close)(struct proc *p, uint16_t index);
     void (*stop)(struct proc *p);
     void (*finish)(struct proc *p);

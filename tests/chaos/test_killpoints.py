@@ -18,7 +18,7 @@ CLIENTS, TLS, VISITORS, RATE, PACE = 24, 16, 4, 150, 8
 NTH = [1] + [int(n) for n in os.environ.get("KILLPOINT_N", "").split(",") if n]
 
 CASES = [pytest.param(p, role, n, id=f"{p.name}-{role}" + (f"@{n}" if n > 1 else ""))
-         for p in killpoints.POINTS if p.when not in ("START", "STOP", "ROLL", "SAVED", "GONE")
+         for p in killpoints.POINTS if p.when not in ("START", "STOP", "CALL", "ROLL", "SAVED", "GONE")
          for role in p.roles
          for n in (NTH if p.when == "LOAD" else [1])]
 

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from harness import ports, wait
+from harness import killpoints, ports, wait
 from harness.server import BUILD, alive
 
 N_OTHERS = 2 + 2 + 2 + 4  # holders, keepers, workers; router, auth, sql, admin
@@ -476,6 +476,20 @@ def test_killed_during_the_start(pointed, point):
     assert len(pids(server)) == N_OTHERS and 0 not in pids(server).values()
     juliet, romeo = server.pair(until="online")
     chat(juliet, romeo, 1)
+
+
+def test_killed_when_it_was_asked(pointed):
+    """Who asked hears that at once, not when his time is over"""
+    server = pointed
+    page = killpoints.Page(os.path.join(server.base, "page"))
+    server.start(env=page.environment())
+    page.arm("master:called", "master", 1)
+    asking = server.spawn_ctl("reload_config")  # may take a minute
+    server.wait_master()
+    assert asking.poll() is None
+    server.start(ready=False, env=page.environment())
+    assert asking.wait(wait.PATIENCE) != 0
+    assert page.killed("master:called")[0] == 1
 
 
 @pytest.mark.parametrize("role", ["holder", "worker"])

@@ -28,7 +28,8 @@
 enum {
     DELETE_TRIES = 100,
     DELETE_AGAIN_MS = 30 * 1000,
-    AWAY_AGAIN_MS = 1000
+    AWAY_AGAIN_MS = 1000,
+    PATIENCE = 4 /* refusals by the database, for 7 s; then live messages wait no more */
 };
 
 /* What is kept while rows are deleted; their numbers follow. */
@@ -231,7 +232,8 @@ offline_flush_rows(struct job *j, const struct sql_result *result)
     size_t bytes = 0;
 
     if (offline_retries(j, STEP_FLUSH_ROWS, result)) {
-        finish(j); /* live messages need not wait for the database to come back */
+        if (job_tries(j) == PATIENCE)
+            finish(j);
         return;
     }
     d.conn = taker(j);

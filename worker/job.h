@@ -74,6 +74,9 @@ void job_sql_accounts(struct job *j, unsigned step, enum conf_auth_method method
 /* The same request again after a while (1 s, 2 s, … 30 s), after SQL_UNAVAILABLE. */
 void job_retry(struct job *j, unsigned step);
 
+/* How often that was, in the job's life. */
+unsigned job_tries(const struct job *j);
+
 /*
  * Asks the auth process about accounts (auth/account.c). The only value of the result
  * is its enum ipc_status as a number. It is asked until it answers, so the question

@@ -265,6 +265,12 @@ job_retry(struct job *j, unsigned step)
     job_retry_later(j->w, s);
 }
 
+unsigned
+job_tries(const struct job *j)
+{
+    return j->slot->tries;
+}
+
 void
 job_write(struct worker *w, const struct job_start *start, enum sql_op op,
         const struct sql_value *param, size_t n)

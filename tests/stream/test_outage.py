@@ -289,6 +289,31 @@ def test_the_database_is_away(make_server, top):
         own.stop()
 
 
+def test_somebody_comes_while_the_database_is_away(make_server, top):
+    """Not for long: then live messages still wait for those that are stored"""
+    own = pgsql.Cluster(os.path.join(top, "short"))
+    own.create()
+    try:
+        server = make_server(database="pgsql", start=False)
+        server.write_config(**own.config(own.database()), modules={**SM_MODULES, "mod_offline": {}})
+        server.start()
+        romeo, juliet = server.pair("romeo", "juliet")
+        for i in range(3):
+            romeo.send(f"<message to='{juliet.bare}' type='chat'><body>{i}</body></message>")
+        wait.until(lambda: server.ctl("get_offline_count", "juliet", "example.net") == "3", "all to be stored")
+        own.stop()
+        juliet.send("<presence/>")
+        juliet.expect(f"<presence from='{juliet.full}'/>")
+        romeo.send(f"<message to='{juliet.bare}' type='chat'><body>3</body></message>")
+        romeo.ping()
+        juliet.ping()
+        own.start()
+        for i in range(4):
+            juliet.expect(f"<message><body>{i}</body></message>")
+    finally:
+        own.stop()
+
+
 def test_a_stop_while_the_database_is_away(make_server, top):
     """It comes back some seconds later: what was acknowledged has waited for it"""
     n = 20

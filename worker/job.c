@@ -127,6 +127,28 @@ jobs_under_way(const struct worker *w, uint64_t ms)
     return n;
 }
 
+void
+jobs_log_left(const struct worker *w, size_t n)
+{
+    enum {
+        NAMED = 5
+    };
+    unsigned named = 0;
+
+    log_error(NULL, "%zu pieces of work could not be finished", n);
+    for (const struct slot_job *s = w->slot->job_first; s && named < NAMED;
+            s = s->next, named++) {
+        const struct conf_host *host =
+                conf_host_find(w->proc->conf, job_text(s, JOB_TEXT_HOST));
+        const struct host_module *hm =
+                host ? host_module_by_hash(w, host, s->module) : NULL;
+
+        log_error(NULL, "unfinished: step %u of %s for %.*s, waiting (%u) after %u tries",
+                s->step, hm ? hm->module->name : "the core",
+                STR_ARG(job_text(s, JOB_TEXT_KEY)), s->wait, s->tries);
+    }
+}
+
 /* What a job takes in the slot. */
 static size_t
 job_size(const struct slot_job *s)

@@ -83,6 +83,9 @@ void jobs_on_database(struct worker *w);
 
 /* How many there are, without those that sleep for longer than this. */
 size_t jobs_under_way(const struct worker *w, uint64_t ms);
+
+/* Says in the log that n will not be finished, and of the first of them what they are. */
+void jobs_log_left(const struct worker *w, size_t n);
 /* A worker acts by what job_notify() has told it. */
 void jobs_on_notified(struct worker *w, const struct ipc_notified *m);
 

@@ -499,7 +499,7 @@ on_stop_timer(struct loop_timer *t)
         return;
     }
     if (left > 0)
-        log_error(NULL, "%zu pieces of work could not be finished", left);
+        jobs_log_left(w, left);
     saved_end(w, left == 0);
     proc_stopped(w->proc, 0);
 }

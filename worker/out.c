@@ -20,6 +20,7 @@
 #include "base/killpoint.h"
 #include "worker/conn.h"
 #include "worker/jobs.h"
+#include "worker/owed.h"
 #include "worker/pressure.h"
 #include "worker/process.h"
 #include "worker/sm.h"
@@ -358,6 +359,11 @@ out_flush(struct worker *w, struct conn *c)
     if (c->flags & CONN_LOST) {
         conn_close(w, c, "memory is short, and what it should get was dropped");
         return;
+    }
+    if (c->flags & CONN_OWED && c->out.bytes > 0) {
+        worker_begin(w, NULL);
+        owed_pay(w, c);
+        worker_commit(w);
     }
     if (c->tls == CONN_PLAIN)
         r = queue_flush(w, c, l, &c->out); /* <proceed/> goes before the handshake */

@@ -26,6 +26,7 @@
 #include "worker/jobs.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/owed.h"
 #include "worker/pressure.h"
 #include "worker/saved.h"
 #include "worker/session.h"
@@ -258,7 +259,7 @@ sm_on_element(struct worker *w, struct conn *c, struct xml_el *el)
     } else if (!c->sm || str_eq(el->name, STR("resume"))) {
         sm_failed(w, c, STANZA_ERROR_UNEXPECTED_REQUEST, NULL);
     } else if (str_eq(el->name, STR("r"))) {
-        sm_say_handled(w, c);
+        owed_ask(w, c);
     } else if (str_eq(el->name, STR("a"))) {
         if (h_of(el, &h))
             acknowledged(w, c, h);
@@ -409,6 +410,7 @@ void
 sm_detach(struct worker *w, struct conn *c)
 {
     stream_enter(w, c, STREAM_DETACHED);
+    owed_forget(w, c);
     if (!(c->flags & CONN_BOUND))
         return; /* it waits from the time on at which all of it is here */
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);

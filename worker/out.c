@@ -269,6 +269,9 @@ queue_send(int fd, const struct queue *q)
     struct msghdr mh = { .msg_iov = iov };
     size_t off = q->off;
 
+    if (!q->head->next) /* the kernel has less to look at */
+        return send(fd, q->head->data + off, q->head->len - off,
+                MSG_DONTWAIT | MSG_NOSIGNAL);
     for (struct chunk *k = q->head; k && mh.msg_iovlen < IOV_MAX_OURS; k = k->next) {
         iov[mh.msg_iovlen++] = (struct iovec){ k->data + off, k->len - off };
         off = 0;

@@ -8,8 +8,6 @@
 #include "base/arena.h"
 
 #include <stdalign.h>
-#include <stdint.h>
-#include <string.h>
 
 #include "base/mem.h"
 
@@ -31,7 +29,7 @@ arena_init(struct arena *a, size_t chunk_size)
     *a = (struct arena){ .chunk_size = chunk_size };
 }
 
-static void
+void
 arena_grow(struct arena *a, size_t size)
 {
     size_t n = size > a->chunk_size ? size : a->chunk_size;
@@ -42,39 +40,6 @@ arena_grow(struct arena *a, size_t size)
     a->chunk = c;
     a->at = c->data;
     a->end = c->data + n;
-}
-
-void *
-arena_alloc_unaligned(struct arena *a, size_t size)
-{
-    void *p;
-
-    if ((size_t)(a->end - a->at) < size || !a->at)
-        arena_grow(a, size);
-    p = a->at;
-    a->at += size;
-    a->used += size;
-    return p;
-}
-
-void *
-arena_alloc(struct arena *a, size_t size)
-{
-    size_t align = alignof(max_align_t);
-    size_t pad = (size_t)(-(uintptr_t)a->at & (align - 1));
-
-    if (!a->at || (size_t)(a->end - a->at) < size + pad) {
-        arena_grow(a, size);
-        pad = 0;
-    }
-    a->at += pad;
-    return arena_alloc_unaligned(a, size);
-}
-
-void *
-arena_zalloc(struct arena *a, size_t size)
-{
-    return memset(arena_alloc(a, size), 0, size);
 }
 
 void

@@ -61,6 +61,18 @@ buf_add_c(struct buf *b, const char *cstr)
 }
 
 void
+buf_add_u64(struct buf *b, uint64_t n)
+{
+    char text[20], *at = text + sizeof text;
+
+    do {
+        *--at = (char)('0' + n % 10);
+        n /= 10;
+    } while (n > 0);
+    buf_add(b, at, (size_t)(text + sizeof text - at));
+}
+
+void
 buf_vaddf(struct buf *b, const char *fmt, va_list ap)
 {
     va_list again;

@@ -40,6 +40,7 @@ buf_added(struct buf *b, size_t n)
 void buf_add(struct buf *b, const void *p, size_t n);
 void buf_add_str(struct buf *b, struct str s);
 void buf_add_c(struct buf *b, const char *cstr);
+void buf_add_u64(struct buf *b, uint64_t n); /* in decimal */
 static inline void
 buf_add_char(struct buf *b, char c)
 {

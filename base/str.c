@@ -17,12 +17,6 @@ str_from(const char *cstr)
 }
 
 bool
-str_eq_c(struct str a, const char *cstr)
-{
-    return str_eq(a, str_from(cstr));
-}
-
-bool
 str_caseeq(struct str a, struct str b)
 {
     return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);

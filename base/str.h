@@ -28,7 +28,15 @@ str_eq(struct str a, struct str b)
     return a.n == b.n && (a.n == 0 || memcmp(a.p, b.p, a.n) == 0);
 }
 
-bool str_eq_c(struct str a, const char *cstr);
+/* Inline: the lengths of literals are known, and most names differ at once. */
+static inline bool
+str_eq_c(struct str a, const char *cstr)
+{
+    if (a.n == 0 || !cstr)
+        return a.n == 0 && (!cstr || !*cstr);
+    return *a.p == *cstr && a.n == strlen(cstr) && memcmp(a.p, cstr, a.n) == 0;
+}
+
 bool str_caseeq(struct str a, struct str b); /* ASCII only */
 bool str_starts(struct str s, struct str prefix);
 bool str_ends(struct str s, struct str suffix);

@@ -32,7 +32,8 @@ LIMIT = 1.1
 SECONDS, SETTLE = 60, 4  # at most so long, and so long after the log-ins
 # name: arguments of bench/load
 CASES = {"chat": "-t none -n 2 -N 2000 chat", "chat_tls": "-t direct -D -n 2 -N 2000 chat",
-         "chat_sm": "-t none -m -n 2 -N 2000 chat", "presence": "-t none -n 21 -N 20000 presence"}
+         "chat_sm": "-t none -m -n 2 -N 2000 chat",
+         "chat_tls_sm": "-t direct -D -m -n 2 -N 2000 chat", "presence": "-t none -n 21 -N 20000 presence"}
 
 
 class Traced(servers.Stanzad):
@@ -96,7 +97,7 @@ def main():
             for name, text in CASES.items():
                 total, ops = measure(server, text)
                 found[name] = round((total - reload) / ops)
-                print(f"{name:10} {found[name]:8} instructions, {ops} operations", flush=True)
+                print(f"{name:11} {found[name]:8} instructions, {ops} operations", flush=True)
         finally:
             server.stop()
     if args.w:
@@ -122,7 +123,7 @@ def judge(found):
     for name, n in found.items():
         ratio = n / recorded[name]
         bad += ratio > LIMIT
-        print(f"{name:10} {n:8} now {recorded[name]:8} recorded {100 * (ratio - 1):+6.1f} %"
+        print(f"{name:11} {n:8} now {recorded[name]:8} recorded {100 * (ratio - 1):+6.1f} %"
               f"{'  TOO MUCH' if ratio > LIMIT else ''}")
     return 1 if bad else 0
 

@@ -18,6 +18,7 @@
 
 enum {
     CLASSES = 23, /* sizes 32 … 65536 */
+    CHUNK_MIN_LOG = 5,
     CLASS_NONE = 0,
     CLASS_RUN = 254,
     CLASS_RUN_MORE = 255,
@@ -46,19 +47,19 @@ struct slab {
 static size_t
 class_size(unsigned class)
 {
-    size_t power = (size_t)SLAB_CHUNK_MIN << (class - 1) / 2;
-
-    return (class - 1) % 2 ? power + power / 2 : power;
+    return (size_t)((class - 1) % 2 ? SLAB_CHUNK_MIN * 3 / 2 : SLAB_CHUNK_MIN)
+           << (class - 1) / 2;
 }
 
 static unsigned
 class_of(size_t size)
 {
-    unsigned class = 1;
+    unsigned log;
 
-    while (class_size(class) < size)
-        class ++;
-    return class;
+    if (size <= SLAB_CHUNK_MIN)
+        return 1;
+    log = 63 - (unsigned)__builtin_clzll(size - 1); /* size is above 2^log */
+    return 2 * (log - CHUNK_MIN_LOG) + (size <= (size_t)3 << (log - 1) ? 2 : 3);
 }
 
 static void
@@ -115,7 +116,7 @@ slab_new(void *base, uint32_t n_pages, uint8_t *page_class, bool fresh)
     struct slab *slab = mem_zalloc(sizeof *slab);
 
     assert(((uintptr_t)base & (SLAB_PAGE - 1)) == 0);
-    assert(class_size(CLASSES) == SLAB_PAGE);
+    assert(class_size(CLASSES) == SLAB_PAGE && SLAB_CHUNK_MIN == 1 << CHUNK_MIN_LOG);
     slab->base = base;
     slab->n_pages = n_pages;
     slab->page_class = page_class;
@@ -277,10 +278,11 @@ page_index(const struct slab *slab, const void *p)
 static uint32_t
 chunk_number(const struct slab *slab, const void *p, unsigned class)
 {
-    size_t offset = (size_t)((const char *)p - slab->base) % SLAB_PAGE;
+    uint32_t offset = (uint32_t)((size_t)((const char *)p - slab->base) % SLAB_PAGE),
+             size = (uint32_t)class_size(class);
 
-    assert(offset % class_size(class) == 0);
-    return (uint32_t)(offset / class_size(class));
+    assert(offset % size == 0);
+    return offset / size;
 }
 
 void

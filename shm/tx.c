@@ -3,28 +3,6 @@
  */
 #include "shm/tx.h"
 
-void
-tx_begin(struct tx *tx)
-{
-    tx->depth++;
-}
-
-bool
-tx_commit(struct tx *tx)
-{
-    assert(tx->depth > 0);
-    if (--tx->depth > 0)
-        return false;
-    atomic_signal_fence(memory_order_seq_cst);
-    killpoint(TX_COMMIT);
-    tx->n = 0; /* the commit */
-    atomic_signal_fence(memory_order_seq_cst);
-    killpoint(TX_COMMITTED);
-    tx->number++;
-    killpoint(TX_COUNTED);
-    return true;
-}
-
 unsigned
 tx_recover(struct tx *tx)
 {

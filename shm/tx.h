@@ -38,10 +38,32 @@ struct tx {
     struct tx_note note[TX_NOTES_MAX];
 };
 
-/* Begins, or goes one level deeper: the outermost commit counts. */
-void tx_begin(struct tx *tx);
+/*
+ * Begins, or goes one level deeper: the outermost commit counts. These, too, are inline:
+ * a stanza takes half a dozen transactions.
+ */
+static inline void
+tx_begin(struct tx *tx)
+{
+    tx->depth++;
+}
+
 /* True when this was the outermost level: everything since its begin is now valid. */
-bool tx_commit(struct tx *tx);
+static inline bool
+tx_commit(struct tx *tx)
+{
+    assert(tx->depth > 0);
+    if (--tx->depth > 0)
+        return false;
+    atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_COMMIT);
+    tx->n = 0; /* the commit */
+    atomic_signal_fence(memory_order_seq_cst);
+    killpoint(TX_COMMITTED);
+    tx->number++;
+    killpoint(TX_COUNTED);
+    return true;
+}
 
 /* A successor's first step: undoes what was under way. How many words were put back. */
 unsigned tx_recover(struct tx *tx);

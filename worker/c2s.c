@@ -14,6 +14,7 @@
 #include "worker/conn.h"
 #include "worker/in.h"
 #include "worker/out.h"
+#include "worker/owed.h"
 #include "worker/presence.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
@@ -141,6 +142,7 @@ stream_end(struct worker *w, struct conn *c)
 {
     if (c->state == STREAM_CLOSING || c->state == STREAM_CLOSED)
         return;
+    owed_pay(w, c);
     session_end(w, c);
     if (c->flags & CONN_HEADER_SENT)
         out_add(w, c, STR("</stream:stream>"));
@@ -177,6 +179,7 @@ stream_fail(struct worker *w, struct conn *c, enum stream_error e, const char *t
     if (!(c->flags & CONN_HEADER_SENT))
         header_send(
                 w, c, c->jid ? conn_domain(c) : w->proc->conf->hosts[0].name, STR_NULL);
+    owed_pay(w, c);
     stream_error_write(&error, e, str_from(text), STR_NULL);
     out_add(w, c, buf_str(&error));
     buf_fini(&error);

@@ -67,7 +67,14 @@ void slot_free(struct worker *w, void *p);
 char *slot_dup(struct worker *w, struct str s); /* terminated */
 
 /* A transaction about one connection (for the last words; NULL: about none). */
-void worker_begin(struct worker *w, const struct conn *c);
+void transaction_about(struct worker *w, const struct conn *c);
+static inline void
+worker_begin(struct worker *w, const struct conn *c)
+{
+    tx_begin(w->tx);
+    if (c && w->tx->depth == 1)
+        transaction_about(w, c);
+}
 void worker_commit(struct worker *w);
 
 #endif

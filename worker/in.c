@@ -173,8 +173,10 @@ records_handle(struct worker *w, struct conn *c)
     }
     if (l->flags & LIVE_DEAD)
         return false;
+    worker_begin(w, NULL);
     in_text_trim(w, c);
     records_trim(w, c);
+    worker_commit(w);
     if (n == -EPIPE) {
         c2s_on_eof(w, c);
     } else if (n < 0) {

@@ -150,9 +150,11 @@ text_feed(struct worker *w, struct conn *c)
         if (e != XML_OK)
             break;
         if (xml_parser_idle(l->parser)) {
-            worker_begin(w, NULL);
-            SET(w, c->text_done, l->fed);
-            worker_commit(w);
+            if (c->text_done != l->fed) { /* white space behind the last element */
+                worker_begin(w, NULL);
+                SET(w, c->text_done, l->fed);
+                worker_commit(w);
+            }
             xml_parser_put(&l->parser);
         }
     }

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "worker/listener.h"
+#include "worker/owed.h"
 
 enum {
     LEAVE_MS = 3000,
@@ -38,6 +39,7 @@ leave_begin(struct worker *w)
     w->leave_until_ms = loop_now_ms(w->loop) + LEAVE_MS;
     w->leave_look_ms = 0;
     listener_close_all(w);
+    owed_pay_all(w);
     loop_timer_cancel(w->loop, &w->accept_timer);
     w->leave_timer.fn = on_leave_timer;
     loop_timer_set(w->loop, &w->leave_timer, 0);

@@ -20,6 +20,7 @@
 #include "base/killpoint.h"
 #include "worker/conn.h"
 #include "worker/jobs.h"
+#include "worker/owed.h"
 #include "worker/pressure.h"
 #include "worker/process.h"
 #include "worker/sm.h"
@@ -268,6 +269,9 @@ queue_send(int fd, const struct queue *q)
     struct msghdr mh = { .msg_iov = iov };
     size_t off = q->off;
 
+    if (!q->head->next) /* the kernel has less to look at */
+        return send(fd, q->head->data + off, q->head->len - off,
+                MSG_DONTWAIT | MSG_NOSIGNAL);
     for (struct chunk *k = q->head; k && mh.msg_iovlen < IOV_MAX_OURS; k = k->next) {
         iov[mh.msg_iovlen++] = (struct iovec){ k->data + off, k->len - off };
         off = 0;
@@ -358,6 +362,11 @@ out_flush(struct worker *w, struct conn *c)
     if (c->flags & CONN_LOST) {
         conn_close(w, c, "memory is short, and what it should get was dropped");
         return;
+    }
+    if (c->flags & CONN_OWED && c->out.bytes > 0) {
+        worker_begin(w, NULL);
+        owed_pay(w, c);
+        worker_commit(w);
     }
     if (c->tls == CONN_PLAIN)
         r = queue_flush(w, c, l, &c->out); /* <proceed/> goes before the handshake */

@@ -19,6 +19,7 @@
 #include "worker/modules.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/owed.h"
 #include "worker/quarantine.h"
 #include "worker/recover.h"
 #include "worker/saved.h"
@@ -194,6 +195,7 @@ on_turn_end(void *arg)
         recovered(w);
     jobs_run_ready(w);
     in_resume_all(w);
+    owed_pay_due(w);
     post_flush(w->proc->post); /* before clients, who may act on what they are told */
     out_flush_all(w);
     conn_reap(w);
@@ -566,6 +568,7 @@ worker_finish(struct proc *p)
     mem_free_p(w->garbage);
     mem_free_p(w->dead);
     mem_free_p(w->paused);
+    owed_free(w);
     mem_free_p(w->ping);
     mem_free_p(w->addresses);
     mem_free(&p->self);

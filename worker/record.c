@@ -159,11 +159,108 @@ ctx_new(enum record_cipher c, int seal)
     return ctx;
 }
 
-static EVP_CIPHER_CTX *
-ctx_keyed(EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t nonce[12], int seal)
+/* The tag of what was sealed, or for what is to be opened. */
+static OSSL_PARAM
+tag_param(uint8_t tag[RECORD_TAG])
 {
-    return ctx && EVP_CipherInit_ex2(ctx, NULL, key, nonce, seal, NULL) == 1 ? ctx
-                                                                             : NULL;
+    return OSSL_PARAM_construct_octet_string(
+            OSSL_CIPHER_PARAM_AEAD_TAG, tag, RECORD_TAG);
+}
+
+/*
+ * A nonce, for a context of AES-GCM that has its key. EVP_CipherInit_ex2() of OpenSSL
+ * 3.0 asks the cipher for the nonce's length each time, by names, which takes longer
+ * than to encrypt a short stanza. What GCM has for the IVs of TLS 1.2 sets a whole one
+ * where -1 is its length.
+ */
+static OSSL_PARAM
+nonce_param(uint8_t nonce[12])
+{
+    return OSSL_PARAM_construct_octet_string(
+            OSSL_CIPHER_PARAM_AEAD_TLS1_IV_FIXED, nonce, (size_t)-1);
+}
+
+static bool
+try_seal(EVP_CIPHER_CTX *ctx, uint8_t nonce[12], bool by_param, uint8_t ret[32])
+{
+    static uint8_t key[32] = { 1, 2, 3 };
+    OSSL_PARAM iv[] = { nonce_param(nonce), OSSL_PARAM_construct_end() };
+    OSSL_PARAM tag[] = { tag_param(ret + 16), OSSL_PARAM_construct_end() };
+    uint8_t rest[16];
+    int n;
+
+    memset(ret, 7, 32);
+    return (by_param ? EVP_CIPHER_CTX_set_params(ctx, iv)
+                     : EVP_CipherInit_ex2(ctx, NULL, key, nonce, 1, NULL)) == 1 &&
+           EVP_CipherUpdate(ctx, ret, &n, ret, 16) == 1 && n == 16 &&
+           EVP_CipherFinal_ex(ctx, rest, &n) == 1 &&
+           EVP_CIPHER_CTX_get_params(ctx, tag) == 1;
+}
+
+/*
+ * A nonce that is used twice is fatal, and no manual promises what nonce_param() does:
+ * so it is tried out, once for each cipher, against the way that is promised.
+ */
+static bool
+takes_nonce_param(enum record_cipher c)
+{
+    static enum {
+        UNKNOWN,
+        NO,
+        YES
+    } takes[RECORD_CIPHERS];
+    uint8_t nonce[3][12] = { { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12 },
+        { 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13 }, { 255 } };
+    uint8_t expected[32], got[32];
+    EVP_CIPHER_CTX *by_init, *by_param;
+
+    if (takes[c] != UNKNOWN)
+        return takes[c] == YES;
+    by_init = ctx_new(c, 1);
+    by_param = ctx_new(c, 1);
+    takes[c] =
+            by_init && by_param && try_seal(by_param, nonce[2], false, got) ? YES : NO;
+    for (int i = 0; i < 6 && takes[c] == YES; i++) {
+        if (!try_seal(by_init, nonce[i % 3], false, expected) ||
+                !try_seal(by_param, nonce[i % 3], true, got) ||
+                memcmp(expected, got, sizeof got) != 0)
+            takes[c] = NO;
+    }
+    EVP_CIPHER_CTX_free(by_init);
+    EVP_CIPHER_CTX_free(by_param);
+    return takes[c] == YES;
+}
+
+/* tag: of the record to open; NULL: one is sealed. */
+static EVP_CIPHER_CTX *
+ctx_ready(EVP_CIPHER_CTX *ctx, enum record_cipher c, uint8_t nonce[12], uint8_t *tag)
+{
+    OSSL_PARAM p[3];
+    size_t n = 0;
+
+    if (takes_nonce_param(c))
+        p[n++] = nonce_param(nonce);
+    else if (EVP_CipherInit_ex2(ctx, NULL, NULL, nonce, tag ? 0 : 1, NULL) != 1)
+        return NULL;
+    if (tag)
+        p[n++] = tag_param(tag);
+    p[n] = OSSL_PARAM_construct_end();
+    return n == 0 || EVP_CIPHER_CTX_set_params(ctx, p) == 1 ? ctx : NULL;
+}
+
+static EVP_CIPHER_CTX *
+ctx_keyed(
+        EVP_CIPHER_CTX *ctx, const uint8_t *key, const uint8_t nonce[12], uint8_t *tag)
+{
+    OSSL_PARAM p[2];
+
+    if (!ctx || EVP_CipherInit_ex2(ctx, NULL, key, nonce, tag ? 0 : 1, NULL) != 1)
+        return NULL;
+    if (!tag)
+        return ctx;
+    p[0] = tag_param(tag);
+    p[1] = OSSL_PARAM_construct_end();
+    return EVP_CIPHER_CTX_set_params(ctx, p) == 1 ? ctx : NULL;
 }
 
 /*
@@ -207,17 +304,18 @@ busy_place(const struct record_half *h)
 
 /* The context of this direction, with its key; NULL: it has none. */
 static EVP_CIPHER_CTX *
-busy_ctx(const struct tls_state *st, const struct record_half *h,
-        const uint8_t nonce[12], int seal)
+busy_ctx(const struct tls_state *st, const struct record_half *h, uint8_t nonce[12],
+        uint8_t *tag)
 {
     struct busy *b = busy_place(h);
+    int seal = tag ? 0 : 1;
 
     if (st->cipher == RECORD_CHACHA20) /* its keys have no schedule */
         return NULL;
     if (busy_is(b, st, h->key, seal)) {
         b->asks = NULL;
         b->used = true;
-        return ctx_keyed(b->ctx, NULL, nonce, seal);
+        return ctx_ready(b->ctx, (enum record_cipher)st->cipher, nonce, tag);
     }
     if (b->asks != h) {
         b->asks = h;
@@ -234,7 +332,7 @@ busy_ctx(const struct tls_state *st, const struct record_half *h,
     b->seal = (uint8_t)seal;
     b->used = true;
     memcpy(b->key, h->key, ciphers[st->cipher].key_size);
-    if (!ctx_keyed(b->ctx, h->key, nonce, seal))
+    if (!ctx_keyed(b->ctx, h->key, nonce, tag))
         busy_free(b);
     return b->ctx;
 }
@@ -254,10 +352,11 @@ record_trim(void)
     return n;
 }
 
-/* With the key and the nonce of the next record. */
+/* With the key and the nonce of the next record; tag: as in ctx_ready(). */
 static EVP_CIPHER_CTX *
-cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
+cipher_ctx(const struct tls_state *st, const struct record_half *h, uint8_t *tag)
 {
+    int seal = tag ? 0 : 1;
     static EVP_CIPHER_CTX *shared[RECORD_CIPHERS][2];
     EVP_CIPHER_CTX *ctx;
     uint8_t nonce[12];
@@ -265,34 +364,22 @@ cipher_ctx(const struct tls_state *st, const struct record_half *h, int seal)
     memcpy(nonce, h->iv, sizeof nonce);
     for (int i = 0; i < 8; i++)
         nonce[4 + i] ^= (uint8_t)(h->sequence >> (56 - 8 * i));
-    ctx = busy_ctx(st, h, nonce, seal);
+    ctx = busy_ctx(st, h, nonce, tag);
     if (ctx)
         return ctx;
     if (!shared[st->cipher][seal])
         shared[st->cipher][seal] = ctx_new(st->cipher, seal);
-    return ctx_keyed(shared[st->cipher][seal], h->key, nonce, seal);
-}
-
-/*
- * The tag of what was sealed, or for what is to be opened. (EVP_CIPHER_CTX_ctrl() does
- * the same in a roundabout way.)
- */
-static void
-tag_param(OSSL_PARAM p[2], uint8_t tag[RECORD_TAG])
-{
-    p[0] = OSSL_PARAM_construct_octet_string(
-            OSSL_CIPHER_PARAM_AEAD_TAG, tag, RECORD_TAG);
-    p[1] = OSSL_PARAM_construct_end();
+    return ctx_keyed(shared[st->cipher][seal], h->key, nonce, tag);
 }
 
 int
 record_seal(const struct tls_state *st, const struct record_half *h,
         enum record_type type, const void *plain, size_t n, void *ret_record)
 {
-    EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 1);
+    EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, NULL);
     uint8_t *record = ret_record, *text = record + RECORD_HEADER;
     size_t len = n + 1 + RECORD_TAG;
-    OSSL_PARAM tag[2];
+    OSSL_PARAM tag[] = { tag_param(text + n + 1), OSSL_PARAM_construct_end() };
     int part, done;
 
     assert(n <= RECORD_PLAIN_MAX);
@@ -303,7 +390,6 @@ record_seal(const struct tls_state *st, const struct record_half *h,
     if (n)
         memcpy(text, plain, n);
     text[n] = (uint8_t)type;
-    tag_param(tag, text + n + 1);
     if (!ctx || EVP_CipherUpdate(ctx, NULL, &part, record, RECORD_HEADER) != 1 ||
             EVP_CipherUpdate(ctx, text, &done, text, (int)n + 1) != 1 ||
             EVP_CipherFinal_ex(ctx, text + done, &part) != 1 ||
@@ -335,18 +421,16 @@ int
 record_open(const struct tls_state *st, const struct record_half *h, struct str record,
         void *ret_plain, uint8_t *ret_type)
 {
-    EVP_CIPHER_CTX *ctx = cipher_ctx(st, h, 0);
+    EVP_CIPHER_CTX *ctx;
     const uint8_t *p = (const uint8_t *)record.p;
     uint8_t *plain = ret_plain, tag[RECORD_TAG];
     int n = (int)record.n - RECORD_HEADER - RECORD_TAG, part, done;
-    OSSL_PARAM params[2];
 
-    if (n < 1 || !ctx)
+    if (n < 1)
         return -EBADMSG;
     memcpy(tag, p + RECORD_HEADER + n, RECORD_TAG);
-    tag_param(params, tag);
-    if (EVP_CIPHER_CTX_set_params(ctx, params) != 1 ||
-            EVP_CipherUpdate(ctx, NULL, &part, p, RECORD_HEADER) != 1 ||
+    ctx = cipher_ctx(st, h, tag);
+    if (!ctx || EVP_CipherUpdate(ctx, NULL, &part, p, RECORD_HEADER) != 1 ||
             EVP_CipherUpdate(ctx, plain, &done, p + RECORD_HEADER, n) != 1 ||
             EVP_CipherFinal_ex(ctx, plain + done, &part) != 1)
         return -EBADMSG;

@@ -36,6 +36,7 @@
 #include "worker/in.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/owed.h"
 #include "worker/quarantine.h"
 #include "worker/session.h"
 #include "worker/shaper.h"
@@ -350,6 +351,7 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     }
     worker_begin(w, NULL);
     go_on(w, c);
+    owed_pay(w, c);
     worker_commit(w);
     killpoint(TAKE_SOCKET);
     out_dirty(w, c);

@@ -83,6 +83,7 @@ enum conn_flag {
     CONN_TLS_CLOSED = 1 << 7, /* our close_notify is in the queue */
     CONN_KTLS = 1 << 10, /* what is behind `wire` becomes records in the kernel */
     CONN_LOST = 1 << 11, /* output was dropped: to be cut */
+    CONN_OWED = 1 << 12, /* an <r/> is to be answered: worker/owed.c */
     CONN_SESSION_ENDED = 1 << 6 /* its unavailable presence has been sent */
 };
 

@@ -26,6 +26,7 @@
 #include "worker/jobs.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
+#include "worker/owed.h"
 #include "worker/pressure.h"
 #include "worker/saved.h"
 #include "worker/session.h"
@@ -38,23 +39,26 @@ enum {
     ITEM_MAX = SLAB_CHUNK_MAX - 1024 /* bytes: one piece of the slot */
 };
 
+static const struct conf_module *
+module_of(const struct conf_host *host)
+{
+    return host ? conf_module_find(host, STR("mod_stream_mgmt")) : NULL;
+}
+
 bool
 sm_policy_of(const struct conf_host *host, struct sm_policy *ret)
 {
-    const struct conf_module *m =
-            host ? conf_module_find(host, STR("mod_stream_mgmt")) : NULL;
-    uint64_t ack_ms, most_ms;
+    const struct conf_module *m = module_of(host);
+    uint64_t most_ms;
 
     if (!m)
         return false;
-    ack_ms = conf_module_time_ms(m, "ack_timeout");
     ret->max_ack_queue = conf_module_number(m, "max_ack_queue");
     ret->resume_s = (uint32_t)(conf_module_time_ms(m, "resume_timeout") / 1000);
     most_ms = conf_module_node(m, "max_resume_timeout")
                       ? conf_module_time_ms(m, "max_resume_timeout")
                       : (uint64_t)ret->resume_s * 1000;
     ret->resume_max_s = (uint32_t)(most_ms / 1000);
-    ret->ack_s = ack_ms == CONF_INFINITY ? 0 : (uint32_t)(ack_ms / 1000);
     return true;
 }
 
@@ -180,17 +184,32 @@ sm_note_shared(struct conn *c)
     c->sm->last->priority = c->priority;
 }
 
+/* The first n of the queue, or as many as there are. */
+static void
+items_drop(struct worker *w, struct sm *sm, uint32_t n)
+{
+    struct sm_item *item = sm->first, *next;
+    uint32_t dropped = 0, bytes = 0;
+
+    for (; item && dropped < n; dropped++) {
+        next = item->next;
+        bytes += item->n;
+        slot_free(w, item); /* with the commit */
+        item = next;
+    }
+    if (dropped == 0)
+        return;
+    SET(w, sm->first, item);
+    if (!item)
+        SET(w, sm->last, NULL);
+    SET(w, sm->n, sm->n - dropped);
+    SET(w, sm->bytes, sm->bytes - bytes);
+}
+
 static void
 item_drop(struct worker *w, struct sm *sm)
 {
-    struct sm_item *item = sm->first;
-
-    SET(w, sm->first, item->next);
-    if (!item->next)
-        SET(w, sm->last, NULL);
-    SET(w, sm->n, sm->n - 1);
-    SET(w, sm->bytes, sm->bytes - item->n);
-    slot_free(w, item);
+    items_drop(w, sm, 1);
 }
 
 void
@@ -198,8 +217,7 @@ sm_acknowledge(struct worker *w, struct conn *c, uint32_t h)
 {
     struct sm *sm = c->sm;
 
-    for (uint32_t more = h - sm->acked; more > 0 && sm->n > 0; more--)
-        item_drop(w, sm);
+    items_drop(w, sm, h - sm->acked);
     SET(w, sm->acked, h);
 }
 
@@ -244,7 +262,9 @@ sm_say_handled(struct worker *w, struct conn *c)
     struct buf *out = &w->text;
 
     buf_reset(out, SIZE_MAX);
-    buf_addf(out, "<a xmlns='" NS_SM "' h='%u'/>", c->sm->in);
+    buf_add_str(out, STR("<a xmlns='" NS_SM "' h='"));
+    buf_add_u64(out, c->sm->in);
+    buf_add_str(out, STR("'/>"));
     out_add(w, c, buf_str(out));
 }
 
@@ -258,7 +278,7 @@ sm_on_element(struct worker *w, struct conn *c, struct xml_el *el)
     } else if (!c->sm || str_eq(el->name, STR("resume"))) {
         sm_failed(w, c, STANZA_ERROR_UNEXPECTED_REQUEST, NULL);
     } else if (str_eq(el->name, STR("r"))) {
-        sm_say_handled(w, c);
+        owed_ask(w, c);
     } else if (str_eq(el->name, STR("a"))) {
         if (h_of(el, &h))
             acknowledged(w, c, h);
@@ -289,15 +309,17 @@ sm_on_element_unbound(struct worker *w, struct conn *c, struct xml_el *el)
 static void
 ask_now(struct worker *w, struct conn *c)
 {
-    struct sm_policy policy;
     struct live *l = live_of(w, c);
+    const struct conf_module *m = module_of(l->host);
+    uint64_t ms;
 
-    if (!sm_policy_of(l->host, &policy))
+    if (!m)
         return;
     out_add(w, c, STR("<r xmlns='" NS_SM "'/>"));
     SET(w, c->sm->asked, c->sm->out);
-    if (policy.ack_s && !l->ack_s)
-        l->ack_s = w->now_s + policy.ack_s + 1;
+    ms = l->ack_s ? CONF_INFINITY : conf_module_time_ms(m, "ack_timeout");
+    if (ms >= 1000 && ms != CONF_INFINITY)
+        l->ack_s = w->now_s + (uint32_t)(ms / 1000) + 1;
 }
 
 void
@@ -409,6 +431,7 @@ void
 sm_detach(struct worker *w, struct conn *c)
 {
     stream_enter(w, c, STREAM_DETACHED);
+    owed_forget(w, c);
     if (!(c->flags & CONN_BOUND))
         return; /* it waits from the time on at which all of it is here */
     SET(w, c->sm->until_us, clock_wall_us() + (uint64_t)c->sm->max_s * 1000000);
@@ -437,8 +460,8 @@ sm_give_back(struct worker *w, struct conn *c)
 void
 sm_drop_all(struct worker *w, struct conn *c)
 {
-    while (c->sm && c->sm->first)
-        item_drop(w, c->sm);
+    if (c->sm)
+        items_drop(w, c->sm, UINT32_MAX);
 }
 
 void

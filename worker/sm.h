@@ -13,7 +13,6 @@
 struct sm_policy {
     uint64_t max_ack_queue;          /* stanzas */
     uint32_t resume_s, resume_max_s; /* 0: no resumption */
-    uint32_t ack_s;                  /* to answer <r/> within; 0: for ever */
 };
 bool sm_policy_of(const struct conf_host *host, struct sm_policy *ret);
 

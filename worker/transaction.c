@@ -65,13 +65,10 @@ note_jid(struct status_page *page, const struct conn *c)
 }
 
 void
-worker_begin(struct worker *w, const struct conn *c)
+transaction_about(struct worker *w, const struct conn *c)
 {
     struct status_page *page = w->proc->status;
 
-    tx_begin(w->tx);
-    if (w->tx->depth > 1 || !c)
-        return;
     w->slot->transaction_conn = page->transaction_conn = conn_id(w, c);
     page->transaction = w->tx->number + 1;
     note_jid(page, c);
@@ -82,11 +79,12 @@ worker_commit(struct worker *w)
 {
     if (!tx_commit(w->tx))
         return;
-    if (w->slot->transaction_conn &&
-            w->slot->transaction_conn == w->slot->poison_conn.what)
-        w->slot->poison_conn.what = 0; /* it was not this stanza, then */
-    w->slot->transaction_conn = 0;
-    w->proc->status->transaction = 0;
+    if (w->slot->transaction_conn) {
+        if (w->slot->transaction_conn == w->slot->poison_conn.what)
+            w->slot->poison_conn.what = 0; /* it was not this stanza, then */
+        w->slot->transaction_conn = 0;
+        w->proc->status->transaction = 0;
+    }
     killpoint(COMMIT_SAID);
     for (size_t i = 0; i < w->n_garbage; i++) {
         slab_free(w->slab, w->garbage[i]);

@@ -20,6 +20,7 @@
 
 struct addresses;
 struct jobs;
+struct owed;
 struct saved;
 struct host_run;
 struct sql_client;
@@ -42,7 +43,8 @@ enum live_flag {
     LIVE_MESSAGES = 1 << 12,        /* it was given messages since the last tick, */
     LIVE_MESSAGES_BEFORE = 1 << 13, /* or the one before */
     LIVE_COUNTED = 1 << 15,         /* with its address: worker/addresses.h */
-    LIVE_KTLS = 1 << 16             /* the kernel has the keys for what we send */
+    LIVE_KTLS = 1 << 16,            /* the kernel has the keys for what we send */
+    LIVE_OWED = 1 << 17             /* has a place in owed */
 };
 
 /* What can be recomputed about a connection, on the heap. */
@@ -140,6 +142,9 @@ struct worker {
     size_t n_dead, dead_size;
     uint32_t *paused;
     size_t n_paused, paused_size;
+    struct owed *owed; /* who waits for an answer to <r/>: worker/owed.c */
+    size_t n_owed, owed_size;
+    struct loop_timer owed_timer;
     struct loop_timer paused_timer, tick_timer, accept_timer, stop_timer, leave_timer;
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];

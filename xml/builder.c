@@ -40,16 +40,17 @@ xml_is_space(const char *s, size_t n)
 static bool
 split_name(struct str qname, struct str *ret_prefix, struct str *ret_name)
 {
-    const char *colon = memchr(qname.p, ':', qname.n);
-    size_t n = colon ? (size_t)(colon - qname.p) : 0;
+    size_t n = 0;
 
-    if (!colon) {
+    while (n < qname.n && qname.p[n] != ':') /* names are short */
+        n++;
+    if (n == qname.n) {
         *ret_prefix = STR("");
         *ret_name = qname;
         return true;
     }
     *ret_prefix = (struct str){ qname.p, n };
-    *ret_name = (struct str){ colon + 1, qname.n - n - 1 };
+    *ret_name = (struct str){ qname.p + n + 1, qname.n - n - 1 };
     return n > 0 && ret_name->n > 0 && !memchr(ret_name->p, ':', ret_name->n) &&
            ((*ret_name->p >= 'a' && *ret_name->p <= 'z') ||
                    (*ret_name->p >= 'A' && *ret_name->p <= 'Z') || *ret_name->p == '_');

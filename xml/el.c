@@ -13,7 +13,9 @@
 static bool
 eq_c(struct str s, const char *cstr)
 {
-    return s.n == 0 ? !*cstr : strncmp(s.p, cstr, s.n) == 0 && !cstr[s.n];
+    if (s.n == 0)
+        return !*cstr;
+    return *s.p == *cstr && strncmp(s.p, cstr, s.n) == 0 && !cstr[s.n];
 }
 
 /* Views of literals are often the very same. */
@@ -157,9 +159,16 @@ xml_child_text(const struct xml_el *el, const char *name, const char *ns)
 static void
 name_check(struct str name)
 {
+    /* clang-format off */
+    static const bool bad[256] = {
+        [0 ... ' '] = true, ['"'] = true, ['&' ... '\''] = true, ['/'] = true,
+        [':'] = true, ['<' ... '>'] = true,
+    };
+    /* clang-format on */
+
     assert(name.n > 0);
     for (size_t i = 0; i < name.n; i++)
-        assert((unsigned char)name.p[i] > ' ' && !strchr("<>&'\"/=:", name.p[i]));
+        assert(!bad[(unsigned char)name.p[i]]);
 }
 
 struct xml_el *

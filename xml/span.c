@@ -32,7 +32,7 @@ enum {
 };
 
 /* The first of 16 bytes that is not plain, or 16. Bytes beyond ASCII are negative. */
-static size_t
+static inline size_t
 first_special(__m128i x)
 {
     __m128i low = _mm_cmplt_epi8(x, _mm_set1_epi8(' '));
@@ -49,7 +49,7 @@ first_special(__m128i x)
     return (size_t)__builtin_ctz((unsigned)found | 1u << BLOCK);
 }
 
-static size_t
+static inline size_t
 span_block(const char *p)
 {
     return first_special(_mm_loadu_si128((const __m128i *)(const void *)p));

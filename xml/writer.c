@@ -114,15 +114,23 @@ xml_open(struct buf *out, const char *name)
 static void
 put(struct buf *out, struct str name, struct str value)
 {
-    char *at = buf_reserve(out, name.n + 3);
+    size_t plain = xml_span_plain(value.p, value.n), n = name.n + 3 + plain;
+    char *at = buf_reserve(out, n + 1);
 
     *at++ = ' ';
     memcpy(at, name.p, name.n);
     at += name.n;
     *at++ = '=';
     *at++ = '\'';
-    buf_added(out, name.n + 3);
-    escape(out, value, false);
+    if (plain > 0)
+        memcpy(at, value.p, plain);
+    at[plain] = '\'';
+    if (plain == value.n) {
+        buf_added(out, n + 1);
+        return;
+    }
+    buf_added(out, n);
+    escape(out, (struct str){ value.p + plain, value.n - plain }, false);
     buf_add_char(out, '\'');
 }
 

@@ -273,6 +273,8 @@ is_too_long_for_dns(struct str s)
 {
     size_t n = 0;
 
+    if (s.n <= 253)
+        return false;
     for (size_t i = 0; i < s.n; i++)
         n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
     return n > 253;

@@ -69,6 +69,29 @@ chunks_do_not_overlap(void **state)
     slab_free_all(&slab);
 }
 
+/* 32, 48, 64, 96 … to a page, then whole pages: the smallest that fits. */
+static void
+sizes_are_the_next_larger_ones(void **state)
+{
+    struct slab *slab = slab_new(memory(), PAGES, classes, true);
+    size_t expected = SLAB_CHUNK_MIN, power = SLAB_CHUNK_MIN;
+
+    (void)state;
+    for (size_t size = 1; size <= 2 * SLAB_PAGE; size++) {
+        char *p = slab_alloc(slab, size);
+
+        if (size > SLAB_PAGE) {
+            expected = 2 * SLAB_PAGE;
+        } else if (size > expected) {
+            expected = expected == power ? power * 3 / 2 : power * 2;
+            power = expected % 3 ? expected : power;
+        }
+        assert_int_equal(slab_size(slab, p), expected);
+        slab_free(slab, p);
+    }
+    slab_free_all(&slab);
+}
+
 static void
 a_successor_keeps_what_is_reachable(void **state)
 {
@@ -193,6 +216,7 @@ main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_do_not_overlap),
+        cmocka_unit_test(sizes_are_the_next_larger_ones),
         cmocka_unit_test(a_successor_keeps_what_is_reachable),
         cmocka_unit_test(an_exhausted_segment_says_so),
         cmocka_unit_test(runs_of_pages_come_back),

@@ -8,6 +8,8 @@
 
 #include <cmocka.h>
 
+#include "base/buf.h"
+#include "base/mem.h"
 #include "base/str.h"
 
 static void
@@ -43,12 +45,33 @@ taking(void **state)
     assert_false(str_take(&rest, 1, &head));
 }
 
+static void
+numbers(void **state)
+{
+    static const struct {
+        uint64_t n;
+        const char *text;
+    } cases[] = { { 0, "0" }, { 7, "7" }, { 10, "10" }, { 4294967295, "4294967295" },
+        { UINT64_MAX, "18446744073709551615" } };
+    struct buf b = { 0 };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        buf_reset(&b, SIZE_MAX);
+        buf_add_c(&b, "h=");
+        buf_add_u64(&b, cases[i].n);
+        assert_string_equal(buf_c(&b) + 2, cases[i].text);
+    }
+    buf_fini(&b);
+}
+
 int
 main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cutting),
         cmocka_unit_test(taking),
+        cmocka_unit_test(numbers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -180,11 +180,16 @@ column_value(struct arena *arena, sqlite3_stmt *stmt, int i, char type)
             (struct str){ text ? text : "", (size_t)sqlite3_column_bytes(stmt, i) }));
 }
 
-/* types NULL: all are texts. */
+/*
+ * def NULL: all are texts. A statement may have fewer columns than its operation: then
+ * the others are NULL.
+ */
 static int
-rows_add(struct rows *rows, sqlite3_stmt *stmt, const char *types)
+rows_add(struct rows *rows, sqlite3_stmt *stmt, const struct sql_op_def *def)
 {
-    rows->n_cols = (size_t)sqlite3_column_count(stmt);
+    size_t n = (size_t)sqlite3_column_count(stmt);
+
+    rows->n_cols = def ? def->n_cols : n;
     if ((rows->n_rows + 1) * rows->n_cols > rows->size) {
         struct sql_value *old = rows->value;
 
@@ -197,7 +202,8 @@ rows_add(struct rows *rows, sqlite3_stmt *stmt, const char *types)
     for (size_t i = 0; i < rows->n_cols; i++) {
         struct sql_value *v = &rows->value[rows->n_rows * rows->n_cols + i];
 
-        *v = column_value(rows->arena, stmt, (int)i, types ? types[i] : 't');
+        *v = i < n ? column_value(rows->arena, stmt, (int)i, def ? def->cols[i] : 't')
+                   : sql_null();
         rows->bytes += sizeof *v + v->s.n;
     }
     rows->n_rows++;
@@ -285,7 +291,7 @@ lite_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
                 sql_db_on_unusable(c->db, op, sqlite3_errmsg(c->lite));
             else
                 assert(!sql_step_gives_rows(def->step[i].kind) ||
-                        (size_t)sqlite3_column_count(*stmt) == def->n_cols);
+                        (size_t)sqlite3_column_count(*stmt) <= def->n_cols);
         }
     }
     sql_db_on_prepared(c->db);
@@ -371,7 +377,7 @@ run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         n++;
         rc = sql_step_gives_rows(req->def->step[step].kind)
-                     ? rows_add(rows, stmt, req->def->cols)
+                     ? rows_add(rows, stmt, req->def)
                      : SQLITE_OK;
         if (rc != SQLITE_OK)
             break;

@@ -98,7 +98,7 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
 
     l = live_of(w, c);
     *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE, .last_rx_s = w->now_s };
-    recover_kernel_counts(fd, &c->tx_total, &c->rx_total);
+    recover_kernel_counts_new(fd, &c->tx_total, &c->rx_total);
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);
     proc_count(w->proc, COUNTER_C2S_ACCEPTED, 1);

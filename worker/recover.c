@@ -34,6 +34,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/keep.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/quarantine.h"
@@ -325,14 +326,11 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     bool gone = !c || c->state == STREAM_DETACHED || c->state == STREAM_MOVED;
 
     if (gone || live_of(w, c)->fd >= 0) {
-        struct ipc_conn release = { .conn = conn };
-
         if (gone)
             shutdown(fd, SHUT_RDWR);
         close(fd);
         if (gone)
-            outbox_send(
-                    w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &release);
+            keep_release(w, conn);
         return;
     }
     l = live_of(w, c);

@@ -314,3 +314,28 @@ def test_an_ordinary_user_can_run_a_server(make_server):
     assert os.path.exists(f"{server.dir}/sqlite/example.net.sqlite")
     assert os.path.exists(f"{server.dir}/stanzad.sock")
     assert os.path.exists(f"{server.dir}/stanzad.pid")
+
+
+def test_closed_sockets_leave_the_keeper(make_server):
+    """Soon, though it is not woken for each; also those that a worker died before it told of"""
+    server = make_server(workers=1)
+    stays = server.stream().login()
+
+    def open_and_close(n):
+        others = [server.stream() for _ in range(n)]
+        for s in others:
+            s.open()
+        wait.until(lambda: server.counter("kept") == n + 1, "all are held")
+        for s in others:
+            s.send("</stream:stream>")
+        for s in others:
+            s.expect_closed()
+
+    open_and_close(3)
+    wait.until(lambda: server.counter("kept") == 1, "those that are closed are not held")
+    open_and_close(70)
+    wait.until(lambda: server.counter("kept") == 1, "nor are many")
+    open_and_close(3)
+    server.kill_workers()
+    wait.until(lambda: server.counter("kept") == 1, "nor are those of a dead worker")
+    stays.ping()

@@ -3,13 +3,13 @@
  *
  * OpenSSL derives some twenty secrets in a handshake, each by an EVP_KDF, and has no
  * function that tells the two of them that the record layer needs: only a log for
- * debuggers, digit by digit. Together that takes a third of the handshake. So the
+ * debuggers, digit by digit. Together that takes a quarter of the handshake. So the
  * process brings a provider with this one KDF: worker/hkdf.h does the work and a
  * handshake's last secrets are noted on the way. Everything else is the default
  * provider's.
  *
- * Where OpenSSL is set up to take another provider (FIPS), or takes ours for something
- * that it does not know, that counts, and the secrets come from the log.
+ * Where OpenSSL is told to take another provider's (fips=yes), that counts, and the
+ * secrets come from the log.
  */
 #include "worker/tls_secrets.h"
 
@@ -80,7 +80,7 @@ step_bytes(const OSSL_PARAM *p, struct str *ret_bytes)
     return true;
 }
 
-/* false: something that libssl has never passed. */
+/* false: it is not of its type. What we do not know is left out, as providers do. */
 static bool
 step_take(struct step *s, const OSSL_PARAM *p)
 {
@@ -98,7 +98,7 @@ step_take(struct step *s, const OSSL_PARAM *p)
         return step_bytes(p, &s->label);
     if (strcmp(p->key, OSSL_KDF_PARAM_DATA) == 0)
         return step_bytes(p, &s->data);
-    return strcmp(p->key, OSSL_KDF_PARAM_PROPERTIES) == 0;
+    return true;
 }
 
 /* The next of the three stages' secrets, from the one before (salt) and the input. */

@@ -22,9 +22,9 @@ int sql_wire_params(struct arena *arena, const struct sql_op_def *def,
         struct ipc_list list, struct sql_value **ret_param);
 
 /*
- * The rows of a result, one after the other. Each: how many values (u8), NULLs at its end
- * left out; then each value: the length of a text (u32), the text, and a byte 0; or a word
- * that is no length, and behind SQL_WIRE_INT the number (s64).
+ * The rows of a result, one after the other. Each: how many values (u8), NULLs at its
+ * end left out; then each value: the length of a text (u32), the text, and a byte 0; or
+ * a word that is no length, and behind SQL_WIRE_INT the number (s64).
  */
 void sql_wire_row_put(struct buf *rows, const struct sql_value *value, size_t n);
 

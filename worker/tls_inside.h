@@ -17,8 +17,8 @@ struct tls {
     struct conn *conn;
     bool direct;
     struct tls_secrets secrets; /* of TLS 1.3 */
-    uint32_t updates_s; /* as in struct tls_state */
-    bool flooded;       /* by more key updates than that allows */
+    uint32_t updates_s;         /* as in struct tls_state */
+    bool flooded;               /* by more key updates than that allows */
 };
 
 /*

@@ -321,21 +321,24 @@ def test_closed_sockets_leave_the_keeper(make_server):
     server = make_server(workers=1)
     stays = server.stream().login()
 
+    def kept():
+        return sum(c["value"] for c in json.loads(server.ctl("counters", "--json"))
+                   if c["role"] == "keeper" and c["counter"] == "kept")
+
     def open_and_close(n):
         others = [server.stream() for _ in range(n)]
         for s in others:
+            s.connect()
             s.open()
-        wait.until(lambda: server.counter("kept") == n + 1, "all are held")
+        wait.until(lambda: kept() == n + 1, "all are held")
         for s in others:
-            s.send("</stream:stream>")
-        for s in others:
-            s.expect_closed()
+            s.close()
 
     open_and_close(3)
-    wait.until(lambda: server.counter("kept") == 1, "those that are closed are not held")
+    wait.until(lambda: kept() == 1, "those that are closed are not held")
     open_and_close(70)
-    wait.until(lambda: server.counter("kept") == 1, "nor are many")
+    wait.until(lambda: kept() == 1, "nor are many")
     open_and_close(3)
     server.kill_workers()
-    wait.until(lambda: server.counter("kept") == 1, "nor are those of a dead worker")
+    wait.until(lambda: kept() == 1, "nor are those of a dead worker")
     stays.ping()

@@ -347,12 +347,11 @@ sasl_on_first(struct sasl *s, struct str data)
     return scram_on_first(s, data);
 }
 
-/* What somebody who has no key is given instead: 32 bytes for one name and purpose. */
+/* What somebody who has no key is given instead: the same each time he comes. */
 static void
-sasl_fake(const struct sasl *s, const char *purpose, enum digest d,
-        uint8_t ret_bytes[DIGEST_SIZE_MAX])
+sasl_fake(const struct sasl *s, enum digest d, uint8_t ret_bytes[DIGEST_SIZE_MAX])
 {
-    const struct str parts[] = { str_from(purpose), { "", 1 }, str_from(digest_name(d)),
+    const struct str parts[] = { STR("salt"), { "", 1 }, str_from(digest_name(d)),
         { "", 1 }, buf_str(&s->host), { "", 1 }, buf_str(&s->user) };
 
     digest_hmac(DIGEST_SHA512, bytes_of(s->secret, SASL_SECRET_SIZE), parts,
@@ -367,7 +366,7 @@ plain_on_creds(struct sasl *s, const struct creds *creds)
     bool is;
 
     arena_init(&a, 1024);
-    sasl_fake(s, "salt", s->policy.digest, salt);
+    sasl_fake(s, s->policy.digest, salt);
     is = creds_verify(creds, &s->policy, &a, buf_str(&s->password),
             bytes_of(salt, FAKE_SALT_SIZE));
     arena_fini(&a);
@@ -407,15 +406,16 @@ scram_on_creds(struct sasl *s, const struct creds *creds)
 {
     enum digest d = mech_digest(s->mech);
     const struct cred *k = &creds->scram[d];
-    uint8_t fake_salt[DIGEST_SIZE_MAX];
-    struct str salt = bytes_of(fake_salt, FAKE_SALT_SIZE);
+    uint8_t fake[DIGEST_SIZE_MAX];
+    struct str salt = bytes_of(fake, FAKE_SALT_SIZE);
     uint32_t iterations = s->policy.iterations;
     bool from_plain = !k->set && creds->has_plain;
     char ours[SCRAM_NONCE_ADD + 1];
 
-    sasl_fake(s, "salt", d, fake_salt);
-    sasl_fake(s, "stored", d, s->keys.stored);
-    sasl_fake(s, "server", d, s->keys.server);
+    /* Behind the salt is what nobody will ever see: a key whose proof nobody has. */
+    sasl_fake(s, d, fake);
+    s->keys = (struct scram_keys){ 0 };
+    memcpy(s->keys.stored, fake + FAKE_SALT_SIZE, sizeof fake - FAKE_SALT_SIZE);
     if (from_plain || s->policy.stored & CRED_BIT(CRED_PLAIN))
         scram_derive(s, creds, salt, from_plain);
     if (k->set) {

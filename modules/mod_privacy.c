@@ -30,7 +30,7 @@ load(struct account *a, void *config, const struct sql_result *rows)
         if (!str_eq(row[0].s, STR("p")))
             continue;
         name = row[1].s;
-        if (privacy_row_item(&arena, row + 2, 4, &items[n]))
+        if (privacy_row_item(&arena, row + 2, 7, &items[n]))
             n++;
     }
     if (name.n)

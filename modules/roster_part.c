@@ -104,7 +104,8 @@ enum {
     ASK,
     ASKMESSAGE,
     NUMBER,
-    APPROVED
+    APPROVED,
+    SUBSCRIBE
 };
 
 static char
@@ -176,7 +177,7 @@ item_read(struct reading *r, const struct sql_value *row)
     struct contact c = {
         .jid = row[JID].s, .name = row[NICK].s, .groups = groups_of(r, row[JID].s)
     };
-    struct str kept = row[r->rows->n_cols - 1].s;
+    struct str kept = row[SUBSCRIBE].s;
     bool marked = str_starts(kept, STR("+"));
     struct subscription s = { .listed = true };
     struct jid jid;

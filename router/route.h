@@ -46,9 +46,15 @@ enum route_flag {
     ROUTE_TLS = 1 << 6,     /* its client connection is encrypted; for administrators */
     ROUTE_ARCHIVE = 1 << 7, /* everything for the account is archived (XEP-0313) */
     ROUTE_FLEX_OFFLINE = 1 << 8, /* reads what was stored by itself (XEP-0013) */
-    ROUTE_OWN_LIST = 1 << 9, /* a privacy list of its own (XEP-0016) */
-    ROUTE_USER_1 = 1 << 14, /* free for modules */
-    ROUTE_USER_2 = 1 << 15
+    ROUTE_OWN_LIST = 1 << 9,     /* a privacy list of its own (XEP-0016) */
+    ROUTE_USER_1 = 1 << 14,      /* free for modules */
+    ROUTE_USER_2 = 1 << 15,
+
+    /*
+     * Of interest to the session's own worker alone: a change of these goes to the
+     * table with the next one of something else.
+     */
+    ROUTE_OWN_WORKER = ROUTE_ROSTER | ROUTE_CSI_INACTIVE
 };
 
 /* One zone as this process has mapped it. Members are the functions' own. */

@@ -29,8 +29,8 @@ struct question {
     uint64_t id;
     ipc_addr to;
     uint8_t which;
-    struct buf cells; /* of the frames so far */
-    uint32_t n_cells;
+    struct buf rows; /* of the frames so far, when there are several */
+    size_t n_rows;
 };
 
 struct sql_client {
@@ -51,7 +51,7 @@ question_free(struct sql_client *c, struct question *q)
     list_del(&q->node);
     list_del(&q->in_order);
     sql_req_free(&q->req);
-    buf_fini(&q->cells);
+    buf_fini(&q->rows);
     mem_free_p(q);
     c->n--;
 }
@@ -213,53 +213,37 @@ question_find(struct sql_client *c, uint64_t id)
     return NULL;
 }
 
-/* All cells are there: as values, in the arena. */
-static int
-question_result(struct question *q, const struct ipc_sql_reply *reply,
-        struct arena *arena, struct sql_result *result)
-{
-    const struct sql_op_def *def = q->req->def;
-    struct ipc_list cells = { .packed = buf_str(&q->cells), .n = q->n_cells };
-    struct sql_value *value;
-    struct str s;
-
-    if (q->n_cells && (reply->columns != def->n_cols || q->n_cells % def->n_cols))
-        return -EBADMSG;
-    value = arena_alloc(arena, q->n_cells * sizeof *value);
-    for (size_t i = 0; ipc_list_next(&cells, &s); i++) {
-        if (sql_wire_get(s, def->cols[i % def->n_cols], &value[i]) < 0)
-            return -EBADMSG;
-        if (value[i].kind == SQL_TEXT)
-            value[i].s = str_dup(arena, s);
-    }
-    result->n_cols = def->n_cols;
-    result->n_rows = q->n_cells ? q->n_cells / def->n_cols : 0;
-    result->value = value;
-    return 0;
-}
-
 void
 sql_client_on_reply(
         struct sql_client *c, ipc_addr from, const struct ipc_sql_reply *reply)
 {
     struct question *q = question_find(c, reply->id);
     struct sql_result result = { .status = sql_wire_status_get(reply->status) };
+    struct str rows = reply->rows;
+    struct buf all = { 0 };
     struct arena arena;
 
     /* Answered already, or a predecessor's. */
     if (!q || q->to != from)
         return;
-    buf_add_str(&q->cells, reply->cells.packed);
-    q->n_cells += reply->cells.n;
-    if (reply->more && q->cells.n <= ANSWER_MAX)
-        return;
+    q->n_rows += reply->n_rows;
+    if (reply->more || q->rows.n > 0) {
+        buf_add_str(&q->rows, rows);
+        if (reply->more && q->rows.n <= ANSWER_MAX)
+            return;
+        all = q->rows; /* the question ends before it is answered */
+        q->rows = (struct buf){ 0 };
+        rows = buf_str(&all);
+    }
     result.repeated = reply->repeated;
     result.changed = reply->changed;
     arena_init(&arena, 4096);
-    if (reply->more || question_result(q, reply, &arena, &result) < 0)
+    if (reply->more ||
+            sql_wire_rows_get(&arena, q->req->def, rows, q->n_rows, &result) < 0)
         result = (struct sql_result){ .status = SQL_ERROR };
     question_answer(c, q, &result);
     arena_fini(&arena);
+    buf_fini(&all);
 }
 
 void
@@ -271,8 +255,8 @@ sql_client_on_restarted(struct sql_client *c, ipc_addr from)
 
         if (q->to != from)
             continue;
-        buf_reset(&q->cells, 0);
-        q->n_cells = 0;
+        buf_reset(&q->rows, 0);
+        q->n_rows = 0;
         question_send(c, q);
     }
 }

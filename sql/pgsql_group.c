@@ -126,11 +126,12 @@ take_rows(struct sql_conn *c, struct sql_req *req, const PGresult *res)
 {
     struct arena *arena = sql_db_group_arena(c->db);
     struct sql_result *result = &req->result;
-    int n_rows = PQntuples(res), n_cols = PQnfields(res);
+    int n_rows = PQntuples(res), n_given = PQnfields(res),
+        n_cols = (int)req->def->n_cols; /* those that are not given are NULL */
     size_t n_old = result->n_rows * (size_t)n_cols;
     struct sql_value *value, *v;
 
-    assert((size_t)n_cols == req->def->n_cols);
+    assert(n_given <= n_cols);
     result->n_cols = (size_t)n_cols;
     req->result_bytes += PQresultMemorySize(res);
     if (req->result_bytes > RESULT_BYTES_MAX) {
@@ -145,7 +146,8 @@ take_rows(struct sql_conn *c, struct sql_req *req, const PGresult *res)
     v = value + n_old;
     for (int r = 0; r < n_rows; r++) {
         for (int i = 0; i < n_cols; i++)
-            *v++ = take_value(arena, res, r, i, req->def->cols[i]);
+            *v++ = i < n_given ? take_value(arena, res, r, i, req->def->cols[i])
+                               : sql_null();
     }
     result->n_rows += (size_t)n_rows;
     result->value = value;

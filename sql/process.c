@@ -96,8 +96,8 @@ path_inside(const struct proc *p, struct str path)
 }
 
 /*
- * ejabberd before 25.03 cannot bear the column users.type; it is added to a table of its
- * kind only for a host whose configuration asks for what needs it.
+ * ejabberd before 25.03 cannot bear the column users.type; it is added to a table of
+ * its kind only for a host whose configuration asks for what needs it.
  */
 static bool
 wants_password_types(const struct conf *conf, const struct conf_sql *db)
@@ -105,7 +105,8 @@ wants_password_types(const struct conf *conf, const struct conf_sql *db)
     for (size_t i = 0; i < conf->n_hosts; i++) {
         const struct conf_host *host = &conf->hosts[i];
 
-        for (size_t k = 0; host->wants_password_types && k < host->n_auth_methods; k++) {
+        for (size_t k = 0; host->wants_password_types && k < host->n_auth_methods;
+                k++) {
             if (conf_sql_eq(conf_host_auth_db(host, k), db))
                 return true;
         }
@@ -197,27 +198,26 @@ reply_result(struct sql_process *process, ipc_addr to, uint64_t id,
     struct ipc_sql_reply reply = { .id = id,
         .status = (uint8_t)sql_wire_status(result->status),
         .repeated = result->repeated,
-        .changed = result->changed,
-        .columns = (uint16_t)result->n_cols };
-    size_t n = result->n_rows * result->n_cols;
-    struct buf cells = { 0 };
+        .changed = result->changed };
+    struct buf rows = { 0 };
 
-    for (size_t i = 0; i < n; i++) {
-        if (cells.n >= REPLY_BYTES) {
+    for (size_t i = 0; i < result->n_rows; i++, reply.n_rows++) {
+        if (rows.n >= REPLY_BYTES) {
             reply.more = 1;
-            reply.cells = ipc_list_of(&cells);
+            reply.rows = buf_str(&rows);
             proc_send(process->p, to, IPC_SQL_REPLY, &reply);
-            buf_reset(&cells, REPLY_BYTES * 2);
+            buf_reset(&rows, REPLY_BYTES * 2);
+            reply.n_rows = 0;
         }
-        sql_wire_put(&cells, &result->value[i]);
+        sql_wire_row_put(&rows, &result->value[i * result->n_cols], result->n_cols);
     }
     reply.more = 0;
-    reply.cells = ipc_list_of(&cells);
+    reply.rows = buf_str(&rows);
     proc_send(process->p, to, IPC_SQL_REPLY, &reply);
     /* Credentials go through here. */
-    if (cells.p)
-        mem_wipe(cells.p, cells.n);
-    buf_fini(&cells);
+    if (rows.p)
+        mem_wipe(rows.p, rows.n);
+    buf_fini(&rows);
 }
 
 static void

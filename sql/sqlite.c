@@ -28,7 +28,8 @@
 enum {
     LIMIT_CHECK_OPS = 20000,
     BUSY_TIMEOUT_MS = 250,
-    RESULT_BYTES_MAX = 16 << 20
+    RESULT_BYTES_MAX = 16 << 20,
+    ROWS_FIRST = 24 /* room for so many at first */
 };
 
 struct sql_conn {
@@ -165,41 +166,60 @@ struct rows {
 };
 
 static struct sql_value
-column_value(struct arena *arena, sqlite3_stmt *stmt, int i, char type)
+column_text(struct arena *arena, sqlite3_stmt *stmt, int i)
 {
-    const char *text;
+    const char *text = (const char *)sqlite3_column_text(stmt, i);
+    int n = text ? sqlite3_column_bytes(stmt, i) : 0;
 
-    if (sqlite3_column_type(stmt, i) == SQLITE_NULL)
-        return sql_null();
-    if (type == 'i' || (type == 'b' && sqlite3_column_type(stmt, i) == SQLITE_INTEGER))
-        return sql_int(sqlite3_column_int64(stmt, i));
-    text = (const char *)sqlite3_column_text(stmt, i);
-    if (type == 'b')
-        return sql_int(text && (*text == 't' || *text == '1'));
-    return sql_text(str_dup(arena,
-            (struct str){ text ? text : "", (size_t)sqlite3_column_bytes(stmt, i) }));
+    return text ? sql_text(str_dup(arena, (struct str){ text, (size_t)n }))
+                : sql_null();
 }
 
-/* types NULL: all are texts. */
-static int
-rows_add(struct rows *rows, sqlite3_stmt *stmt, const char *types)
+static struct sql_value
+column_value(struct arena *arena, sqlite3_stmt *stmt, int i, char type)
 {
-    rows->n_cols = (size_t)sqlite3_column_count(stmt);
+    int kind;
+    const char *text;
+
+    if (type != 'i' && type != 'b')
+        return column_text(arena, stmt, i);
+    kind = sqlite3_column_type(stmt, i);
+    if (kind == SQLITE_NULL)
+        return sql_null();
+    if (type == 'i' || kind == SQLITE_INTEGER)
+        return sql_int(sqlite3_column_int64(stmt, i));
+    text = (const char *)sqlite3_column_text(stmt, i);
+    return sql_int(text && (*text == 't' || *text == '1'));
+}
+
+/*
+ * def NULL: all are texts. A statement may have fewer columns than its operation: then
+ * the others are NULL.
+ */
+static int
+rows_add(struct rows *rows, sqlite3_stmt *stmt, const struct sql_op_def *def)
+{
+    size_t n = (size_t)sqlite3_column_count(stmt);
+    struct sql_value *v;
+
+    rows->n_cols = def ? def->n_cols : n;
     if ((rows->n_rows + 1) * rows->n_cols > rows->size) {
         struct sql_value *old = rows->value;
 
-        rows->size = rows->size ? rows->size * 2 : 8 * rows->n_cols;
+        rows->size = rows->size ? rows->size * 2 : ROWS_FIRST * rows->n_cols;
         rows->value = arena_alloc(rows->arena, rows->size * sizeof *rows->value);
         if (old)
             memcpy(rows->value, old, rows->n_rows * rows->n_cols * sizeof *old);
     }
-    assert(rows->value);
-    for (size_t i = 0; i < rows->n_cols; i++) {
-        struct sql_value *v = &rows->value[rows->n_rows * rows->n_cols + i];
-
-        *v = column_value(rows->arena, stmt, (int)i, types ? types[i] : 't');
-        rows->bytes += sizeof *v + v->s.n;
+    assert(rows->value && n <= rows->n_cols);
+    v = &rows->value[rows->n_rows * rows->n_cols];
+    for (size_t i = 0; i < n; i++) {
+        v[i] = column_value(rows->arena, stmt, (int)i, def ? def->cols[i] : 't');
+        rows->bytes += v[i].s.n;
     }
+    for (size_t i = n; i < rows->n_cols; i++)
+        v[i] = (struct sql_value){ .kind = SQL_NULL };
+    rows->bytes += rows->n_cols * sizeof *v;
     rows->n_rows++;
     return rows->bytes > RESULT_BYTES_MAX ? SQLITE_TOOBIG : SQLITE_OK;
 }
@@ -285,7 +305,7 @@ lite_prepare(struct sql_conn *c, const struct sql_stmts *stmts)
                 sql_db_on_unusable(c->db, op, sqlite3_errmsg(c->lite));
             else
                 assert(!sql_step_gives_rows(def->step[i].kind) ||
-                        (size_t)sqlite3_column_count(*stmt) == def->n_cols);
+                        (size_t)sqlite3_column_count(*stmt) <= def->n_cols);
         }
     }
     sql_db_on_prepared(c->db);
@@ -371,7 +391,7 @@ run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         n++;
         rc = sql_step_gives_rows(req->def->step[step].kind)
-                     ? rows_add(rows, stmt, req->def->cols)
+                     ? rows_add(rows, stmt, req->def)
                      : SQLITE_OK;
         if (rc != SQLITE_OK)
             break;

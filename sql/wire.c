@@ -76,6 +76,107 @@ sql_wire_params(struct arena *arena, const struct sql_op_def *def, struct ipc_li
     return 0;
 }
 
+enum {
+    WIRE_NULL = 0xffffffffu,
+    WIRE_INT = 0xfffffffeu,
+    CELLS_MAX = 8 << 20 /* of one result */
+};
+
+void
+sql_wire_row_put(struct buf *rows, const struct sql_value *value, size_t n)
+{
+    size_t size = 1;
+    char *p, *start;
+    uint32_t word;
+
+    while (n > 0 && value[n - 1].kind == SQL_NULL)
+        n--;
+    for (size_t i = 0; i < n; i++)
+        size += sizeof word + sizeof value->i + value[i].s.n;
+    start = p = buf_reserve(rows, size);
+    *p++ = (char)n;
+    for (size_t i = 0; i < n; i++) {
+        const struct sql_value *v = &value[i];
+
+        word = v->kind == SQL_NULL  ? WIRE_NULL
+               : v->kind == SQL_INT ? WIRE_INT
+                                    : (uint32_t)v->s.n;
+        memcpy(p, &word, sizeof word);
+        p += sizeof word;
+        if (v->kind == SQL_INT) {
+            memcpy(p, &v->i, sizeof v->i);
+            p += sizeof v->i;
+        } else if (v->kind == SQL_TEXT) {
+            if (v->s.n)
+                memcpy(p, v->s.p, v->s.n);
+            p += v->s.n;
+            *p++ = '\0';
+        }
+    }
+    buf_added(rows, (size_t)(p - start));
+}
+
+/* One value of the type, cut from *rest. */
+static int
+value_get(struct str *rest, char type, struct sql_value *ret_value)
+{
+    bool number = type == 'i' || type == 'b';
+    uint32_t word;
+    int64_t i;
+
+    if (rest->n < sizeof word)
+        return -EBADMSG;
+    memcpy(&word, rest->p, sizeof word);
+    rest->p += sizeof word;
+    rest->n -= sizeof word;
+    if (word == WIRE_NULL) {
+        *ret_value = sql_null();
+    } else if (word == WIRE_INT) {
+        if (!number || rest->n < sizeof i)
+            return -EBADMSG;
+        memcpy(&i, rest->p, sizeof i);
+        *ret_value = sql_int(i);
+        rest->p += sizeof i;
+        rest->n -= sizeof i;
+    } else {
+        if (number || rest->n <= word || rest->p[word] != '\0')
+            return -EBADMSG;
+        *ret_value = sql_text((struct str){ rest->p, word });
+        rest->p += word + 1;
+        rest->n -= word + 1;
+    }
+    return 0;
+}
+
+int
+sql_wire_rows_get(struct arena *arena, const struct sql_op_def *def, struct str packed,
+        size_t n_rows, struct sql_result *ret)
+{
+    struct sql_value *value, *v;
+
+    if (n_rows > packed.n || n_rows * def->n_cols > CELLS_MAX)
+        return -EBADMSG;
+    v = value = arena_zalloc(arena, n_rows * def->n_cols * sizeof *value); /* NULLs */
+    for (size_t row = 0; row < n_rows; row++) {
+        size_t n = packed.n > 0 ? (uint8_t)*packed.p++ : SIZE_MAX;
+
+        if (n > def->n_cols)
+            return -EBADMSG;
+        packed.n--;
+        for (size_t i = 0; i < n; i++) {
+            if (value_get(&packed, def->cols[i], v++) < 0)
+                return -EBADMSG;
+        }
+        v += def->n_cols - n;
+    }
+    if (packed.n > 0)
+        return -EBADMSG;
+    ret->n_cols = def->n_cols;
+    ret->n_rows = n_rows;
+    ret->value = value;
+    return 0;
+}
+
 enum ipc_status
 sql_wire_status(enum sql_status status)
 {

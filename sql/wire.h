@@ -21,6 +21,20 @@ int sql_wire_get(struct str s, char type, struct sql_value *ret_value);
 int sql_wire_params(struct arena *arena, const struct sql_op_def *def,
         struct ipc_list list, struct sql_value **ret_param);
 
+/*
+ * The rows of a result, one after the other. Each: how many values (u8), NULLs at its
+ * end left out; then each value: the length of a text (u32), the text, and a byte 0; or
+ * a word that is no length, and behind SQL_WIRE_INT the number (s64).
+ */
+void sql_wire_row_put(struct buf *rows, const struct sql_value *value, size_t n);
+
+/*
+ * n_rows rows, with as many columns as the operation has; values in the arena, texts as
+ * views of `packed`, with that byte 0. 0 or -EBADMSG.
+ */
+int sql_wire_rows_get(struct arena *arena, const struct sql_op_def *def,
+        struct str packed, size_t n_rows, struct sql_result *ret);
+
 enum ipc_status sql_wire_status(enum sql_status status);
 enum sql_status sql_wire_status_get(uint8_t status);
 

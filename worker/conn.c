@@ -17,6 +17,7 @@
 #include "worker/addresses.h"
 #include "worker/held.h"
 #include "worker/jobs.h"
+#include "worker/keep.h"
 #include "worker/outbox.h"
 #include "worker/process.h"
 #include "worker/recover.h"
@@ -98,7 +99,7 @@ conn_new(struct worker *w, int fd, uint16_t listener, const struct sockaddr *add
 
     l = live_of(w, c);
     *l = (struct live){ .fd = fd, .flags = LIVE_WRITABLE, .last_rx_s = w->now_s };
-    recover_kernel_counts(fd, &c->tx_total, &c->rx_total);
+    recover_kernel_counts_new(fd, &c->tx_total, &c->rx_total);
     w->n_conns++;
     proc_count(w->proc, COUNTER_CONNECTIONS, 1);
     proc_count(w->proc, COUNTER_C2S_ACCEPTED, 1);
@@ -202,7 +203,6 @@ void
 conn_cut(struct worker *w, struct conn *c)
 {
     struct live *l = live_of(w, c);
-    struct ipc_conn msg = { .conn = conn_id(w, c) };
 
     addresses_leave(w, c);
     if (l->tls)
@@ -215,7 +215,7 @@ conn_cut(struct worker *w, struct conn *c)
         proc_uncount(w->proc, COUNTER_CONNECTIONS, 1);
     }
     killpoint(CLOSE_CUT);
-    outbox_send(w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &msg);
+    keep_release(w, conn_id(w, c));
     l->flags |= LIVE_DEAD;
     if (w->n_dead == w->dead_size) {
         w->dead_size = w->dead_size ? w->dead_size * 2 : 64;

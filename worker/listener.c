@@ -8,7 +8,6 @@
 #include "worker/listener.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
@@ -18,6 +17,7 @@
 #include "worker/addresses.h"
 #include "worker/c2s.h"
 #include "worker/conn.h"
+#include "worker/keep.h"
 #include "worker/pressure.h"
 
 enum {
@@ -41,17 +41,6 @@ socket_prepare(int fd)
 #else
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
 #endif
-}
-
-static void
-keep(struct worker *w, struct conn *c, int fd)
-{
-    ipc_addr keeper = ipc_addr_of(PROC_KEEPER, w->proc->slot);
-    struct ipc_conn m = { .conn = conn_id(w, c) };
-    int dup_fd = fcntl(fd, F_DUPFD_CLOEXEC, 0);
-
-    if (dup_fd >= 0)
-        post_send_fd(w->proc->post, keeper, IPC_KEEP, &m, dup_fd);
 }
 
 static void
@@ -85,7 +74,7 @@ accepted(struct worker *w, const struct listener *ln, int fd,
         conn_close(w, c, "the event loop refuses it");
         return;
     }
-    keep(w, c, fd);
+    keep_socket(w, c, fd);
     killpoint(ACCEPT_KEPT);
     worker_begin(w, c);
     if (!conf->use_proxy_protocol && !addresses_admit(w, c)) {

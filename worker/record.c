@@ -15,21 +15,23 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "worker/hkdf.h"
 
 enum {
     BUSY_AFTER = 16 /* records of one connection in one direction */
 };
 
 static const struct cipher {
-    const char *tls_name, *evp_name, *digest;
+    const char *tls_name, *evp_name;
+    enum hkdf_digest digest;
     uint8_t secret_size, key_size;
 } ciphers[RECORD_CIPHERS] = {
-    [RECORD_AES_128_GCM] = { "TLS_AES_128_GCM_SHA256", "AES-128-GCM", "SHA256", 32,
+    [RECORD_AES_128_GCM] = { "TLS_AES_128_GCM_SHA256", "AES-128-GCM", HKDF_SHA256, 32,
             16 },
-    [RECORD_AES_256_GCM] = { "TLS_AES_256_GCM_SHA384", "AES-256-GCM", "SHA384", 48,
+    [RECORD_AES_256_GCM] = { "TLS_AES_256_GCM_SHA384", "AES-256-GCM", HKDF_SHA384, 48,
             32 },
-    [RECORD_CHACHA20] = { "TLS_CHACHA20_POLY1305_SHA256", "ChaCha20-Poly1305", "SHA256",
-            32, 32 },
+    [RECORD_CHACHA20] = { "TLS_CHACHA20_POLY1305_SHA256", "ChaCha20-Poly1305",
+            HKDF_SHA256, 32, 32 },
 };
 
 int
@@ -58,61 +60,14 @@ record_plain_max(const struct tls_state *st)
     return st->fragment ? (size_t)256 << st->fragment : RECORD_PLAIN_MAX;
 }
 
-/* One context per digest; the key comes with each use. NULL: there is none. */
-static EVP_MAC_CTX *
-hmac_ctx(const struct tls_state *st)
-{
-    static EVP_MAC_CTX *contexts[RECORD_CIPHERS];
-    EVP_MAC_CTX *ctx = contexts[st->cipher];
-    char digest[8];
-    OSSL_PARAM p[2] = { OSSL_PARAM_END, OSSL_PARAM_END };
-    EVP_MAC *mac;
-
-    if (ctx)
-        return ctx;
-    memcpy(digest, ciphers[st->cipher].digest, 7);
-    p[0] = OSSL_PARAM_construct_utf8_string("digest", digest, 0);
-    mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
-    ctx = EVP_MAC_CTX_new(mac);
-    EVP_MAC_free(mac);
-    if (ctx && EVP_MAC_CTX_set_params(ctx, p) != 1) {
-        EVP_MAC_CTX_free(ctx);
-        ctx = NULL;
-    }
-    contexts[st->cipher] = ctx;
-    return ctx;
-}
-
-/*
- * RFC 8446, 7.1, and RFC 5869, 2.3: no more than one digest is ever wanted, so that it
- * takes one HMAC. (EVP_KDF costs four times as much.)
- */
+/* A value of a direction, from its secret (RFC 8446, 7.1). */
 static int
-hkdf_expand_label(const struct tls_state *st, const uint8_t *secret, const char *label,
-        uint8_t *out, size_t n)
+derive(const struct tls_state *st, const uint8_t *secret, struct str label,
+        uint8_t *ret_value, size_t n)
 {
-    EVP_MAC_CTX *ctx = hmac_ctx(st);
-    uint8_t info[64], block[EVP_MAX_MD_SIZE];
-    size_t label_n = strlen(label), block_n = 0;
-    int r = -EIO;
-
-    if (!ctx)
-        return r;
-    info[0] = (uint8_t)(n >> 8);
-    info[1] = (uint8_t)n;
-    info[2] = (uint8_t)(label_n + 6);
-    memcpy(info + 3, "tls13 ", 6);
-    memcpy(info + 9, label, label_n);
-    info[9 + label_n] = 0;
-    info[10 + label_n] = 1;
-    if (EVP_MAC_init(ctx, secret, st->secret_size, NULL) == 1 &&
-            EVP_MAC_update(ctx, info, label_n + 11) == 1 &&
-            EVP_MAC_final(ctx, block, &block_n, sizeof block) == 1 && n <= block_n) {
-        memcpy(out, block, n);
-        r = 0;
-    }
-    mem_wipe(block, sizeof block);
-    return r;
+    return hkdf_expand_label(ciphers[st->cipher].digest,
+            (struct str){ (const char *)secret, st->secret_size }, label, STR_NULL,
+            ret_value, n);
 }
 
 int
@@ -123,9 +78,9 @@ record_half_init(const struct tls_state *st, struct record_half *h,
 
     memmove(h->secret, secret, st->secret_size);
     h->sequence = sequence;
-    r = hkdf_expand_label(st, h->secret, "key", h->key, ciphers[st->cipher].key_size);
+    r = derive(st, h->secret, STR("key"), h->key, ciphers[st->cipher].key_size);
     if (r == 0)
-        r = hkdf_expand_label(st, h->secret, "iv", h->iv, sizeof h->iv);
+        r = derive(st, h->secret, STR("iv"), h->iv, sizeof h->iv);
     return r;
 }
 
@@ -133,7 +88,7 @@ int
 record_half_update(const struct tls_state *st, struct record_half *h)
 {
     uint8_t next[RECORD_SECRET_MAX];
-    int r = hkdf_expand_label(st, h->secret, "traffic upd", next, st->secret_size);
+    int r = derive(st, h->secret, STR("traffic upd"), next, st->secret_size);
 
     if (r == 0)
         r = record_half_init(st, h, next, 0);

@@ -34,6 +34,7 @@
 #include "worker/c2s.h"
 #include "worker/conn.h"
 #include "worker/in.h"
+#include "worker/keep.h"
 #include "worker/out.h"
 #include "worker/outbox.h"
 #include "worker/owed.h"
@@ -104,6 +105,14 @@ recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave)
     *ret_gave = info.tcpi_bytes_received - (uint64_t)in - end_came(info.tcpi_state);
 }
 
+/* Nothing is under way to the client, and nothing that came was taken. */
+void
+recover_kernel_counts_new(int fd, uint64_t *ret_took, uint64_t *ret_gave)
+{
+    *ret_took = tcp_info(fd).tcpi_bytes_acked;
+    *ret_gave = 0;
+}
+
 /* Both directions have ended, or it was reset: what was counted is not known any more.
  */
 static bool
@@ -121,6 +130,13 @@ is_over(int fd)
 
 void
 recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave)
+{
+    (void)fd;
+    *ret_took = *ret_gave = 0;
+}
+
+void
+recover_kernel_counts_new(int fd, uint64_t *ret_took, uint64_t *ret_gave)
 {
     (void)fd;
     *ret_took = *ret_gave = 0;
@@ -311,14 +327,11 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
     bool gone = !c || c->state == STREAM_DETACHED || c->state == STREAM_MOVED;
 
     if (gone || live_of(w, c)->fd >= 0) {
-        struct ipc_conn release = { .conn = conn };
-
         if (gone)
             shutdown(fd, SHUT_RDWR);
         close(fd);
         if (gone)
-            outbox_send(
-                    w, ipc_addr_of(PROC_KEEPER, w->proc->slot), IPC_RELEASE, &release);
+            keep_release(w, conn);
         return;
     }
     l = live_of(w, c);

@@ -22,4 +22,7 @@ void recover_keeper(struct worker *w);
  */
 void recover_kernel_counts(int fd, uint64_t *ret_took, uint64_t *ret_gave);
 
+/* The same of a socket that nobody has read from or written to. */
+void recover_kernel_counts_new(int fd, uint64_t *ret_took, uint64_t *ret_gave);
+
 #endif

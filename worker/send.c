@@ -284,15 +284,17 @@ session_flags_settle(struct worker *w, struct conn *c)
 void
 session_set_flags(struct worker *w, struct conn *c, uint16_t set, uint16_t clear)
 {
-    uint16_t flags = (uint16_t)((c->route_flags | set) & ~clear);
+    uint16_t flags = (uint16_t)((c->route_flags | set) & ~clear),
+             changed = flags ^ c->route_flags;
 
-    if (flags == c->route_flags)
+    if (!changed)
         return;
     worker_begin(w, c);
     if ((flags ^ c->route_flags) & ROUTE_CARBONS)
         SET(w, c->steady_s, 0);
     SET(w, c->route_flags, flags);
-    session_flags_changed(w, c);
+    if (changed & ~ROUTE_OWN_WORKER)
+        session_flags_changed(w, c);
     worker_commit(w);
 }
 

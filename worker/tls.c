@@ -53,8 +53,7 @@ tls_free(struct tls **pt)
         return;
     SSL_free(t->ssl);
     ERR_clear_error();
-    mem_wipe(t->client_secret, sizeof t->client_secret);
-    mem_wipe(t->server_secret, sizeof t->server_secret);
+    mem_wipe(&t->secrets, sizeof t->secrets);
     mem_free(pt);
 }
 
@@ -119,10 +118,14 @@ tls_handshake(struct worker *w, struct conn *c)
 {
     struct live *l = live_of(w, c);
     struct tls *t = l->tls;
-    int r = SSL_do_handshake(t->ssl), e = SSL_get_error(t->ssl, r);
-    unsigned records = drain(w, c, t);
+    unsigned records;
+    int r, e;
 
-    tls_keylog_end(t->ssl);
+    tls_secrets_watch(&t->secrets);
+    r = SSL_do_handshake(t->ssl);
+    tls_secrets_watch(NULL);
+    e = SSL_get_error(t->ssl, r);
+    records = drain(w, c, t);
     if (r == 1) {
         SET(w, c->tls, SSL_version(t->ssl) == TLS1_3_VERSION ? CONN_TLS13 : CONN_TLS12);
         if (w->proc->conf->tls_takeover)
@@ -264,14 +267,15 @@ endpoint_digest(SSL *ssl, char ret_digest[TLS_BINDING_MAX])
 }
 
 void
-tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb)
+tls_read_bindings(const struct tls *t, struct tls_bindings *ret_cb)
 {
+    SSL *ssl = t->ssl;
+
     *ret_cb = (struct tls_bindings){ 0 };
     ret_cb->endpoint_n = endpoint_digest(ssl, ret_cb->endpoint);
     if (SSL_version(ssl) == TLS1_3_VERSION) {
-        if (SSL_export_keying_material(ssl, (unsigned char *)ret_cb->exporter,
-                    sizeof ret_cb->exporter, "EXPORTER-Channel-Binding", 24,
-                    (const unsigned char *)"", 0, 1) == 1)
+        if (tls_secrets_export(&t->secrets, STR("EXPORTER-Channel-Binding"),
+                    (uint8_t *)ret_cb->exporter, sizeof ret_cb->exporter) == 0)
             ret_cb->exporter_n = sizeof ret_cb->exporter;
     } else if (SSL_get_extms_support(ssl) == 1) {
         /* The client's Finished, or the server's when the session was resumed. */
@@ -294,7 +298,7 @@ tls_get_bindings(struct worker *w, struct conn *c, struct tls_bindings *ret_cb)
     if (c->bindings)
         *ret_cb = *c->bindings;
     else if (t)
-        tls_read_bindings(t->ssl, ret_cb);
+        tls_read_bindings(t, ret_cb);
 }
 
 const char *

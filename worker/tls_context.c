@@ -7,7 +7,6 @@
  */
 #include "worker/tls_inside.h"
 
-#include <openssl/crypto.h>
 #include <openssl/err.h>
 #include <openssl/hmac.h>
 #include <stdio.h>
@@ -83,52 +82,6 @@ on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_n,
     return t->direct ? SSL_TLSEXT_ERR_ALERT_FATAL : SSL_TLSEXT_ERR_NOACK;
 }
 
-/* As many pairs of digits as there are, up to size. */
-static size_t
-unhex(const char *hex, uint8_t *out, size_t size)
-{
-    size_t n = 0;
-    int high, low;
-
-    while (n < size && (high = OPENSSL_hexchar2int((unsigned char)hex[2 * n])) >= 0 &&
-            (low = OPENSSL_hexchar2int((unsigned char)hex[2 * n + 1])) >= 0)
-        out[n++] = (uint8_t)(high << 4 | low);
-    return n;
-}
-
-/* The secrets under which the records after the handshake are (7.1). */
-static void
-on_keylog(const SSL *ssl, const char *line)
-{
-    struct tls *t = SSL_get_app_data(ssl);
-    const char *hex = strrchr(line, ' ');
-
-    if (!hex)
-        return;
-    if (strncmp(line, "CLIENT_TRAFFIC_SECRET_0 ", 24) == 0)
-        t->client_secret_n = unhex(hex + 1, t->client_secret, sizeof t->client_secret);
-    else if (strncmp(line, "SERVER_TRAFFIC_SECRET_0 ", 24) == 0)
-        t->server_secret_n = unhex(hex + 1, t->server_secret, sizeof t->server_secret);
-}
-
-/*
- * OpenSSL writes secrets out digit by digit, which takes a tenth of a handshake. So it
- * is asked to from a Finished on, behind which are those that are wanted, to the end of
- * the step (tls_keylog_end).
- */
-static void
-keylog_begin(SSL *ssl, const struct conf *conf)
-{
-    if (conf->tls_takeover || conf->tls_ktls)
-        SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), on_keylog);
-}
-
-void
-tls_keylog_end(SSL *ssl)
-{
-    SSL_CTX_set_keylog_callback(SSL_get_SSL_CTX(ssl), NULL);
-}
-
 /* OpenSSL takes any number of key updates; those of one read are few enough. */
 static void
 on_message(int sent, int version, int type, const void *message, size_t n, SSL *ssl,
@@ -139,8 +92,6 @@ on_message(int sent, int version, int type, const void *message, size_t n, SSL *
     (void)version, (void)arg;
     if (type != SSL3_RT_HANDSHAKE || n == 0)
         return;
-    if (*(const uint8_t *)message == SSL3_MT_FINISHED)
-        keylog_begin(ssl, t->worker->proc->conf);
     if (!sent && *(const uint8_t *)message == SSL3_MT_KEY_UPDATE &&
             !tls_own_pay_update(t->updates_s, t->worker->now_s, &t->updates_s))
         t->flooded = true;
@@ -188,7 +139,7 @@ context_new(struct worker *w, const struct conf_host *host, uint16_t listener)
 {
     const struct conf_listener *ln = &w->proc->conf->listeners[listener];
     struct conf_tls conf = conf_tls_for(host, ln);
-    SSL_CTX *ctx = SSL_CTX_new(TLS_server_method());
+    SSL_CTX *ctx = tls_secrets_ctx();
     struct arena arena;
     struct str ascii = host->name;
     const char *ciphers = conf.ciphers.n ? conf.ciphers.p : CIPHERS_DEFAULT;

@@ -5,6 +5,7 @@
 
 #include "worker/record.h"
 #include "worker/tls.h"
+#include "worker/tls_secrets.h"
 
 /* Shared by tls.c, tls_context.c and tls_own.c; nobody else includes it. */
 
@@ -15,10 +16,9 @@ struct tls {
     struct worker *worker;
     struct conn *conn;
     bool direct;
-    uint8_t client_secret[RECORD_SECRET_MAX], server_secret[RECORD_SECRET_MAX];
-    size_t client_secret_n, server_secret_n;
-    uint32_t updates_s; /* as in struct tls_state */
-    bool flooded;       /* by more key updates than that allows */
+    struct tls_secrets secrets; /* of TLS 1.3 */
+    uint32_t updates_s;         /* as in struct tls_state */
+    bool flooded;               /* by more key updates than that allows */
 };
 
 /*
@@ -28,11 +28,8 @@ struct tls {
 SSL_CTX *tls_context_for(
         struct worker *w, const struct conf_host *host, uint16_t listener);
 
-/* After each step of a handshake. */
-void tls_keylog_end(SSL *ssl);
-
 /* The channel bindings of a connection that OpenSSL still holds. */
-void tls_read_bindings(SSL *ssl, struct tls_bindings *ret_cb);
+void tls_read_bindings(const struct tls *t, struct tls_bindings *ret_cb);
 
 /*
  * worker/tls_own.c: the record layer taken over from OpenSSL. tickets: how many records

@@ -72,7 +72,7 @@ tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets, bool kerne
 
     if (SSL_version(t->ssl) != TLS1_3_VERSION ||
             record_cipher_from(SSL_get_cipher(t->ssl), &cipher, &secret_size) < 0 ||
-            t->client_secret_n != secret_size || t->server_secret_n != secret_size ||
+            t->secrets.client_n != secret_size || t->secrets.server_n != secret_size ||
             SSL_pending(t->ssl) > 0)
         return;
     st = slot_alloc(w, sizeof *st);
@@ -80,14 +80,14 @@ tls_own_take_over(struct worker *w, struct conn *c, unsigned tickets, bool kerne
     st->cipher = (uint8_t)cipher;
     st->secret_size = secret_size;
     st->fragment = SSL_SESSION_get_max_fragment_length(SSL_get_session(t->ssl));
-    if (record_half_init(st, &st->rd, t->client_secret, 0) < 0 ||
-            record_half_init(st, &st->wr, t->server_secret, tickets) < 0) {
+    if (record_half_init(st, &st->rd, t->secrets.client, 0) < 0 ||
+            record_half_init(st, &st->wr, t->secrets.server, tickets) < 0) {
         slab_free(w->slab, st);
         return;
     }
     take_back_input(w, c, t);
     SET(w, c->bindings, slot_alloc(w, sizeof *c->bindings));
-    tls_read_bindings(t->ssl, c->bindings);
+    tls_read_bindings(t, c->bindings);
     SET(w, c->tls_state, st);
     if (kernel && !st->fragment)
         SET(w, c->flags, c->flags | CONN_KTLS);

@@ -146,6 +146,9 @@ struct worker {
     size_t n_owed, owed_size;
     struct loop_timer owed_timer;
     struct loop_timer paused_timer, tick_timer, accept_timer, stop_timer, leave_timer;
+    struct loop_timer release_timer;
+    uint64_t release[64]; /* connections whose sockets nobody needs: worker/keep.h */
+    unsigned n_release;
     struct loop_turn turn;
     struct listener listener[PROC_LISTENERS_MAX];
     unsigned n_listeners;

@@ -314,3 +314,31 @@ def test_an_ordinary_user_can_run_a_server(make_server):
     assert os.path.exists(f"{server.dir}/sqlite/example.net.sqlite")
     assert os.path.exists(f"{server.dir}/stanzad.sock")
     assert os.path.exists(f"{server.dir}/stanzad.pid")
+
+
+def test_closed_sockets_leave_the_keeper(make_server):
+    """Soon, though it is not woken for each; also those that a worker died before it told of"""
+    server = make_server(workers=1)
+    stays = server.stream().login()
+
+    def kept():
+        return sum(c["value"] for c in json.loads(server.ctl("counters", "--json"))
+                   if c["role"] == "keeper" and c["counter"] == "kept")
+
+    def open_and_close(n):
+        others = [server.stream() for _ in range(n)]
+        for s in others:
+            s.connect()
+            s.open()
+        wait.until(lambda: kept() == n + 1, "all are held")
+        for s in others:
+            s.close()
+
+    open_and_close(3)
+    wait.until(lambda: kept() == 1, "those that are closed are not held")
+    open_and_close(70)
+    wait.until(lambda: kept() == 1, "nor are many")
+    open_and_close(3)
+    server.kill_workers()
+    wait.until(lambda: kept() == 1, "nor are those of a dead worker")
+    stays.ping()

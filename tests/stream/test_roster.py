@@ -1,4 +1,6 @@
 """Contact lists: RFC 6121, section 2 (mod_roster)"""
+import os
+import signal
 import xml.etree.ElementTree as ET
 
 import pytest
@@ -75,6 +77,17 @@ def test_pushes_go_to_interested_resources_only(server):
     q = change(a, item("romeo@example.net"), b)
     assert items(q) == {"romeo@example.net": ("none", None, None, [], None)}
     c.expect_nothing()
+
+
+def test_who_is_interested_stays_so(make_server):
+    """2.1.6: after the death of workers and router; nobody had to be told of it before"""
+    server = make_server(workers=2, config={"modules": MODULES})
+    a, b = (interested(s) for s in two_of(server))
+    change(a, item("romeo@example.net"), b)
+    os.kill(server.processes("router")[0]["pid"], signal.SIGKILL)
+    server.kill_workers()
+    change(b, item("nurse@example.net"), a)
+    assert len(items(get(a))) == 2
 
 
 def test_a_push_comes_from_the_account(server):

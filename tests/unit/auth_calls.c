@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "base/mem.h"
+#include "sql/wire.h"
 #include "tests/unit/rig/auth.h"
 
 static void
@@ -110,8 +111,9 @@ test_registered_keys(void **state)
     static const char *const args[] = { "romeo", "example.net", "pencil" };
     struct ipc_list params;
     struct str cell[6], extra;
+    struct sql_value value[5];
     struct buf row = { 0 };
-    struct ipc_sql_reply m = { .status = IPC_OK, .columns = 5 };
+    struct ipc_sql_reply m = { .status = IPC_OK, .n_rows = 1 };
 
     (void)state;
     call(1, "register", 3, args);
@@ -121,11 +123,12 @@ test_registered_keys(void **state)
         assert_true(ipc_list_next(&params, &cell[i]));
     assert_false(ipc_list_next(&params, &extra));
     assert_true(str_eq_c(cell[1], "2") && str_eq_c(cell[5], "20"));
-    for (int i = 1; i < 6; i++)
-        ipc_list_add(&row, cell[i]);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(sql_wire_get(cell[i + 1], "ittti"[i], &value[i]), 0);
+    sql_wire_row_put(&row, value, 5);
     answer_with_status(&rig.request[0], IPC_OK);
     turn_until(&rig.n_replies, 1);
-    m.cells = ipc_list_of(&row);
+    m.rows = buf_str(&row);
     for (unsigned wrong = 0; wrong < 2; wrong++) {
         static const char *const passwords[] = { "pencil", "eraser" };
         const char *check[] = { "romeo", "example.net", passwords[wrong] };
@@ -220,7 +223,8 @@ test_two_databases(void **state)
         print_message("case %u: %s\n", i, cases[i].name);
         call(i, cases[i].name, cases[i].n_args, args);
         for (int j = 0; cases[i].step[j].op >= 0; j++) {
-            struct buf cells = { 0 };
+            struct sql_value one = sql_int(1);
+            struct buf row = { 0 };
             struct ipc_sql_reply m = { .status = (uint8_t)cases[i].step[j].sql };
 
             turn_until(&rig.n_requests, ++n_requests);
@@ -228,12 +232,12 @@ test_two_databases(void **state)
             assert_int_equal(last_request()->m.db, cases[i].step[j].which);
             m.id = last_request()->m.id;
             if (cases[i].step[j].row) {
-                m.columns = 1;
-                ipc_list_add(&cells, STR("1"));
-                m.cells = ipc_list_of(&cells);
+                m.n_rows = 1;
+                sql_wire_row_put(&row, &one, 1);
+                m.rows = buf_str(&row);
             }
             handle(IPC_SQL_REPLY, PROC_SQL, &m);
-            buf_fini(&cells);
+            buf_fini(&row);
         }
         turn_until(&rig.n_replies, i + 1);
         assert_int_equal(rig.reply.status, cases[i].status);

@@ -10,6 +10,7 @@
 
 #include "base/mem.h"
 #include "sql/client.h"
+#include "sql/wire.h"
 #include "tests/unit/rig/auth.h"
 
 static void
@@ -103,25 +104,25 @@ test_database_says_no(void **state)
 static void
 test_pieces_of_an_answer(void **state)
 {
-    struct buf cells = { 0 };
-    struct ipc_sql_reply m = { .status = IPC_OK, .columns = 5, .more = 1 };
+    struct sql_value value[] = { sql_int(2), sql_null(), sql_text(STR("?")), sql_null(),
+        sql_int(-1) };
+    struct buf row = { 0 };
+    struct ipc_sql_reply m = { .status = IPC_OK, .more = 1 };
 
     (void)state;
     send_step(1, "::1", "PLAIN", STR("\0romeo\0pencil"));
     m.id = last_request()->m.id + 1;
     handle(IPC_SQL_REPLY, PROC_SQL, &m);
     m.id--;
-    ipc_list_add(&cells, STR("2"));
-    for (int i = 0; i < 3; i++)
-        ipc_list_add(&cells, i % 2 ? STR("?") : STR_NULL);
-    ipc_list_add(&cells, STR("-1"));
-    m.cells = ipc_list_of(&cells);
+    sql_wire_row_put(&row, value, ARRAY_LEN(value));
+    m.n_rows = 1;
+    m.rows = buf_str(&row);
     handle(IPC_SQL_REPLY, PROC_SQL, &m);
     assert_int_equal(rig.n_results, 0);
     answer_with_password(last_request(), "pencil");
     turn_until(&rig.n_results, 1);
     assert_int_equal(rig.result.status, IPC_AUTH_SUCCESS);
-    buf_fini(&cells);
+    buf_fini(&row);
 }
 
 static void

@@ -179,10 +179,10 @@ watchers(struct base *b)
 static void
 account(struct base *b)
 {
-    base_expect(b, SQL_OK, "f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "f::::::0::::::::", SQL_ACCOUNT_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_CREATE, "tittti", "juliet", 1, "x", "", "", 0);
-    base_expect(
-            b, SQL_OK, "u::::::::::::;f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "u::::::::::::::;f::::::0::::::::", SQL_ACCOUNT_GET, "t",
+            "juliet");
     assert_int_equal(put(b, "juliet", "a@x", 1, "g"), SQL_OK);
     base_expect(b, SQL_OK, "", SQL_PRIVACY_PUT, "tttttiiiiiitttiiiiii", "juliet",
             "public", "j", "paris@example.net", "d", 1, 1, 0, 0, 0, 0, "n", "", "a", 2,
@@ -191,13 +191,15 @@ account(struct base *b)
     base_expect(b, SQL_OK, "", SQL_PREFS_SET, "tttt", "juliet", "roster", "[]",
             "[{<<\"p\">>,<<\"x\">>,<<>>}]");
     base_expect(b, SQL_OK,
-            "u::::::::::::;v:e:1:::::::::::;f::::::0::::::;i:a@x::B:N:::0:::::;"
-            "g:a@x:g::::::::::;"
-            "p:public:j:paris@example.net:d::1:1:0:0:0:0:;p:public:n::a::2:0:1:0:1:0:;"
-            "a:roster:[]:[{<<\"p\">>,<<\"x\">>,<<>>}]:::::::::",
+            "u::::::::::::::;v:e:1:::::::::::::;f::::::0::::::::;"
+            "i:a@x::B:N:::0:::::::;"
+            "g:a@x:g::::::::::::;"
+            "p:public:j:paris@example.net:d:::::1:1:0:0:0:0;p:public:n::a:::::2:0:1:0:"
+            "1:0;"
+            "a:roster:[]:[{<<\"p\">>,<<\"x\">>,<<>>}]:::::::::::",
             SQL_ACCOUNT_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_DEL, "t", "juliet");
-    base_expect(b, SQL_OK, "f::::::0::::::", SQL_ACCOUNT_GET, "t", "juliet");
+    base_expect(b, SQL_OK, "f::::::0::::::::", SQL_ACCOUNT_GET, "t", "juliet");
     base_expect_raw(b, "0", "SELECT count(*) FROM stanzad_roster_change");
 }
 
@@ -215,8 +217,8 @@ older(struct base *b)
     base_expect(b, SQL_OK, "", SQL_ROSTER_CHANGES, "ti", "juliet", 0);
     base_expect(b, SQL_OK, "", SQL_ROSTER_DEL, "ttti", "juliet", "b@x", "e:2", 2);
     base_expect(b, SQL_OK,
-            "v:e:2:::::::::::;i:a@x::B:N:::0:::::;g:a@x:g::::::::::", SQL_ACCOUNT_GET,
-            "t", "juliet");
+            "v:e:2:::::::::::::;i:a@x::B:N:::0:::::::;g:a@x:g::::::::::::",
+            SQL_ACCOUNT_GET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_USER_FORGET, "t", "juliet");
     base_expect(b, SQL_OK, "", SQL_ROSTER_GET, "t", "juliet");
     base_expect(b, SQL_ERROR, "", SQL_PREFS_GET, "t", "juliet");

@@ -15,6 +15,7 @@
 
 #include "base/arena.h"
 #include "base/mem.h"
+#include "sql/wire.h"
 
 struct rig rig;
 
@@ -189,9 +190,9 @@ send_step(uint64_t conn, const char *remote, const char *mechanism, struct str d
 void
 answer_with_password(const struct seen_request *r, const char *password)
 {
-    struct ipc_sql_reply m = { .id = r->m.id, .status = IPC_OK, .columns = 5 };
+    struct ipc_sql_reply m = { .id = r->m.id, .status = IPC_OK };
     struct cred_row rows[CRED_ROWS_MAX];
-    struct buf cells = { 0 };
+    struct buf out = { 0 };
     struct arena a;
     size_t n = 0;
 
@@ -201,19 +202,16 @@ answer_with_password(const struct seen_request *r, const char *password)
                 creds_make(&a, &rig.auth->host[0].policy, str_from(password), rows, &n),
                 0);
     for (size_t i = 0; i < n; i++) {
-        char type[16], iterations[16];
+        struct sql_value value[] = { sql_int(rows[i].type), sql_text(rows[i].password),
+            sql_text(rows[i].serverkey), sql_text(rows[i].salt),
+            sql_int(rows[i].iterations) };
 
-        snprintf(type, sizeof type, "%u", rows[i].type);
-        snprintf(iterations, sizeof iterations, "%u", rows[i].iterations);
-        ipc_list_add(&cells, str_from(type));
-        ipc_list_add(&cells, rows[i].password);
-        ipc_list_add(&cells, rows[i].serverkey);
-        ipc_list_add(&cells, rows[i].salt);
-        ipc_list_add(&cells, str_from(iterations));
+        sql_wire_row_put(&out, value, ARRAY_LEN(value));
     }
-    m.cells = ipc_list_of(&cells);
+    m.n_rows = (uint32_t)n;
+    m.rows = buf_str(&out);
     handle(IPC_SQL_REPLY, PROC_SQL, &m);
-    buf_fini(&cells);
+    buf_fini(&out);
     arena_fini(&a);
 }
 

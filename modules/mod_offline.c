@@ -211,6 +211,7 @@ static const struct module_hook hooks[] = {
     { HOOK_OFFLINE, 50, offline_on_message },
     { HOOK_COMING, 50, offline_on_coming },
     { HOOK_PRESENCE, 50, offline_on_presence },
+    { HOOK_SESSION_MOVED, 50, offline_on_moved },
     { 0 },
 };
 

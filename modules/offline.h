@@ -99,6 +99,7 @@ OFFLINE_STEP(batch_ran);
 enum hook_result offline_on_message(struct event *e);
 enum hook_result offline_on_coming(struct event *e);
 enum hook_result offline_on_presence(struct event *e);
+enum hook_result offline_on_moved(struct event *e);
 
 /* --- A message as it is stored: modules/offline_row.c --- */
 

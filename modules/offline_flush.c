@@ -86,6 +86,24 @@ offline_on_presence(struct event *e)
 }
 
 /*
+ * Who waited for a session without its client has not outlived the service's stop; nor
+ * has a flush for one that was just there.
+ */
+enum hook_result
+offline_on_moved(struct event *e)
+{
+    struct jid jid = conn_jid(e->c), account = jid_bare(&jid);
+
+    if (session_is_restored(e->c) && session_is_available(e->c) &&
+            session_priority(e->c) >= 0 &&
+            !(session_flags(e->c) & ROUTE_FLEX_OFFLINE)) {
+        session_older_begin(e->w, e->c);
+        offline_flush_begin(e->w, e->module, &account, conn_id(e->w, e->c));
+    }
+    return HOOK_PASS;
+}
+
+/*
  * Who gets it: the session that has come, else another one, with its client if there is
  * such a one, and of the highest priority. Nobody while one of them reads by itself
  * (XEP-0013, 2.2). One that is known to have gone may still be in the route table: what
@@ -338,6 +356,8 @@ offline_flush_go_on(struct job *j, const struct sql_result *result)
 
     (void)result;
     if (c && session_place(c) == SESSION_WAITS) {
+        if (worker_stops(j->w))
+            return; /* what is stored stays there: offline_on_moved() */
         job_sleep(j, STEP_FLUSH_GO_ON, AWAY_AGAIN_MS);
         return;
     }

@@ -39,6 +39,9 @@ enum session_place {
 };
 enum session_place session_place(const struct conn *c);
 
+/* Has its client come back to it after a restart of the service (HOOK_SESSION_MOVED)? */
+bool session_is_restored(const struct conn *c);
+
 bool session_is_available(const struct conn *c);
 int8_t session_priority(const struct conn *c);
 struct str session_presence(

@@ -22,6 +22,8 @@ struct module;
 /* The worker's clock (monotonic), the same in all workers. */
 uint32_t worker_now_s(const struct worker *w);
 uint64_t worker_now_ms(const struct worker *w);
+/* Is the service stopping? What may stay undone until the next start stays so. */
+bool worker_stops(const struct worker *w);
 /* How long the service has been running, whatever became of this process. */
 uint64_t worker_uptime_s(const struct worker *w);
 

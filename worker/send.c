@@ -222,6 +222,12 @@ session_place(const struct conn *c)
 }
 
 bool
+session_is_restored(const struct conn *c)
+{
+    return c->state == STREAM_OPEN && c->sm && c->sm->restored;
+}
+
+bool
 session_is_available(const struct conn *c)
 {
     return c->flags & CONN_AVAILABLE;
@@ -366,6 +372,12 @@ session_kill(struct worker *w, struct conn *c, enum stream_error e, const char *
 }
 
 /* --- The worker --- */
+
+bool
+worker_stops(const struct worker *w)
+{
+    return w->stopping;
+}
 
 uint32_t
 worker_now_s(const struct worker *w)

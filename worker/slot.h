@@ -130,6 +130,7 @@ struct sm {
     uint64_t saved_at;    /* at a stop: its byte in the file; 0: it is not there, */
     uint32_t saved_out;   /* with everything up to here (worker/saved.h) */
     uint8_t saved;        /* was taken in from a file, which still has it */
+    uint8_t restored;     /* that was so, and its client has not come back since */
     char token[SM_TOKEN]; /* what the client must know to resume it */
 };
 

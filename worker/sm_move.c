@@ -199,7 +199,8 @@ sm_on_session(struct worker *w, const struct ipc_sm_session *m)
         .acked = m->acked,
         .out = m->acked,
         .asked = m->acked,
-        .max_s = m->max_s };
+        .max_s = m->max_s,
+        .restored = m->restored };
     memcpy(sm->token, m->token.p, SM_TOKEN);
     sm->moved_to = m->old; /* while it comes in: whose frames these are */
     sm->until_us = clock_wall_us() + ((uint64_t)m->max_s + MOVED_S) * 1000000;
@@ -306,6 +307,8 @@ sm_on_end(struct worker *w, const struct ipc_sm_end *m)
     e.account = session_account(w, c);
     if (e.host)
         hook_run(w, HOOK_SESSION_MOVED, &e);
+    if (c->state == STREAM_OPEN)
+        SET(w, c->sm->restored, 0);
     killpoint(SM_HERE);
     if (c->state == STREAM_DETACHED && w->stopping && !saved_can(w))
         conn_forget(w, c);
@@ -336,6 +339,7 @@ sm_describe(const struct conn *c, struct buf *directed, struct ipc_sm_session *r
         .in = c->sm->in,
         .acked = c->sm->acked,
         .max_s = c->sm->max_s,
+        .restored = c->sm->saved || c->sm->restored,
         .flags = (uint16_t)c->flags,
         .route_flags = c->route_flags,
         .account_flags = c->account_flags,

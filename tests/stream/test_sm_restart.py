@@ -12,7 +12,7 @@ import pytest
 
 from harness import killpoints, wait, xml
 from harness.disk import SmallDisk
-from harness.sm import SM, ask_h, body, enable, next_stanza, resume, say
+from harness.sm import SM, ask_h, body, enable, next_nonza, next_stanza, resume, say
 
 MODULES = {"mod_ping": {}, "mod_stream_mgmt": {}, "mod_offline": {}}
 DELAY = "{urn:xmpp:delay}delay"
@@ -250,6 +250,32 @@ def test_everything_is_killed_after_it_was_resumed(make_server):
     s, answer = resume(server, "juliet", previd, 1)
     assert answer.tag == f"{{{SM}}}failed"
     assert offline(server, juliet) == 0
+
+
+def test_stored_messages_for_a_session_that_waits(make_server):
+    """A stop does not wait for its client, who gets them when he comes back"""
+    server = make_server(config={"modules": {**MODULES, "mod_offline": {}}})
+    romeo, juliet = server.pair("romeo", "juliet")
+    romeo.send(f"<message to='{juliet.bare}' type='chat'><body>1</body></message>")
+    wait.until(lambda: offline(server, juliet) == 1, "it to be stored")
+    previd = enable(juliet)
+    [sql] = [p["pid"] for p in server.processes("sql")]
+    os.kill(sql, signal.SIGSTOP)
+    juliet.send("<presence/>")
+    next_nonza(juliet, "r", skip=("presence",))
+    juliet.abort()
+    wait.until(lambda: "waits for" in server.log(), "the session to wait")
+    os.kill(sql, signal.SIGCONT)
+    server.stop()
+    assert "could not be finished" not in server.log()
+    start(server)
+    again, answer = resume(server, "juliet", previd, 0)
+    assert answer.tag == f"{{{SM}}}resumed"
+    texts = []
+    while not texts:
+        el = next_stanza(again)
+        texts += [body(el)] if el.tag.endswith("message") else []
+    assert texts == ["1"]
 
 
 def test_workers_are_killed_after_the_start(make_server):

@@ -11,6 +11,7 @@
  */
 #include "worker/deliver.h"
 
+#include "base/clock.h"
 #include "worker/gate.h"
 #include "worker/late.h"
 #include "worker/modules.h"
@@ -76,7 +77,7 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
         return;
     out_add_stanza(w, c, s->bytes);
     if (s->flags & STANZA_SHARED)
-        sm_note_shared(c);
+        sm_note_shared(c, s->given.s);
 }
 
 bool
@@ -134,6 +135,7 @@ struct delivery {
     const struct conf_host *host;
     struct str bare;
     bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
+    uint32_t looked_s; /* before w->snapshot was taken (wall clock) */
 };
 
 /* Does the account's list leave it to the session? */
@@ -309,8 +311,10 @@ message_to_resources(struct delivery *d)
 {
     size_t sent;
 
-    if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY))
+    if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY)) {
         d->s->flags |= STANZA_SHARED;
+        d->s->given.s = d->looked_s;
+    }
     if (!d->s->to.resource.n)
         return message_to_bare(d);
     sent = to_resource(d);
@@ -479,6 +483,8 @@ delivery_run(struct worker *w, struct stanza *s, struct job *job)
 
     if (!d.host)
         return;
+    if (s->kind == STANZA_MESSAGE)
+        d.looked_s = (uint32_t)(clock_wall_us() / 1000000);
     deliver_lookup(w, d.bare, 0);
     if (!job && needs_home(&d))
         core_to_home(w, s, d.bare);

@@ -108,7 +108,7 @@ struct sm_item {
     struct sm_item *next;
     uint64_t at_us; /* wall clock */
     uint32_t n;
-    uint8_t shared;  /* others got it as well: STANZA_SHARED */
+    uint8_t shared;  /* others got it as well, looked up at at_us: STANZA_SHARED */
     int8_t priority; /* if so, of the session then */
     char bytes[];
 };

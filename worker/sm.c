@@ -175,13 +175,21 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
     sm_take(w, c, bytes, clock_wall_us());
 }
 
+/*
+ * It may have been under way for long, so that it counts who was there when it began. A
+ * session that was not, or not as it is now, does not know who else has got it.
+ */
 void
-sm_note_shared(struct conn *c)
+sm_note_shared(struct conn *c, uint32_t looked_s)
 {
-    if (!c->sm || !c->steady_s)
+    struct sm_item *item = c->sm ? c->sm->last : NULL; /* new in this transaction */
+
+    if (!item || !undelivered_was_there(c, looked_s))
         return;
-    c->sm->last->shared = 1; /* new in this transaction */
-    c->sm->last->priority = c->priority;
+    item->shared = 1;
+    item->priority = c->priority;
+    if (item->at_us / 1000000 > looked_s)
+        item->at_us = (uint64_t)looked_s * 1000000;
 }
 
 /* The first n of the queue, or as many as there are. */

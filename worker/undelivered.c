@@ -17,7 +17,7 @@
 #include "xmpp/traits.h"
 
 enum {
-    STEADY_S = 2 /* a look-up may be as old when the message comes */
+    STEADY_S = 2 /* both are known to the second, and the route is told a bit later */
 };
 
 /* A module knows that it is kept elsewhere. */
@@ -53,9 +53,15 @@ given_of(const struct sm_item *item, const struct stanza *s)
 }
 
 bool
+undelivered_was_there(const struct conn *c, uint32_t looked_s)
+{
+    return c->steady_s && c->steady_s + STEADY_S < looked_s;
+}
+
+bool
 undelivered_is_known(const struct conn *c, const struct given *given)
 {
-    if (!c->steady_s || c->steady_s + STEADY_S >= given->s || c->flags & CONN_LOST)
+    if (!undelivered_was_there(c, given->s) || c->flags & CONN_LOST)
         return false;
     return (given->to & GIVEN_BY_PRIORITY && c->flags & CONN_AVAILABLE &&
                    c->priority >= given->priority) ||

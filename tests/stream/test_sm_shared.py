@@ -1,4 +1,8 @@
 """What a session leaves unacknowledged that others of its account got at the same time (XEP-0198, 4)"""
+import os
+import signal
+import time
+
 import pytest
 
 from harness import wait, xml
@@ -113,3 +117,29 @@ def test_the_last_one_gives_it_back(make_server, worker):
     juliet.presence()
     wait.until(lambda: messages(juliet) == ["juliet"], "it to be given out")
     assert messages(juliet) == []
+
+
+def test_who_comes_after_it_was_sent_gets_it(make_server):
+    """Its way to the other session was long: it counts who was there when it was sent"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=1).login()
+    c = Case(server, "juliet", 1, priority=5)
+    late = server.stream("juliet", resource="late", worker=1).login(until="features")
+    wait.until(c.is_steady, "them to be there for a while")
+    assert messages(c.first) == []
+    pid = next(p["pid"] for p in server.processes("worker") if p["slot"] == 0)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        romeo.send(f"<message to='{c.first.bare}' type='chat'><body>juliet</body></message>")
+        romeo.ping()
+        late.bind()
+        late.presence(5)
+        came = time.monotonic()
+        assert messages(late) == []
+        wait.until(lambda: time.monotonic() - came > STEADY_S, "it to have been there for a while")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert messages(c.first) == ["juliet"]
+    c.leave()
+    wait.until(lambda: "juliet" in messages(late), "it to come")
+    assert messages(c.other) == []

@@ -80,6 +80,14 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
         sm_note_shared(c, s->given.s);
 }
 
+/* A full session may be resumed before its end; it must not be taken for one that has it. */
+static void
+note_missed(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    if (s->kind == STANZA_MESSAGE && c->state == STREAM_DETACHED)
+        SET(w, c->steady_s, 0);
+}
+
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
@@ -94,8 +102,10 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c)
             return false;
-        if (!session_is_on(c))
+        if (!session_is_on(c)) {
+            note_missed(w, c, s);
             return false;
+        }
         if (s->given.to && undelivered_is_known(c, &s->given))
             return true;
         if (s->kind == STANZA_MESSAGE && !out_takes(w, c, s->bytes.n))

@@ -143,3 +143,36 @@ def test_who_comes_after_it_was_sent_gets_it(make_server):
     c.leave()
     wait.until(lambda: "juliet" in messages(late), "it to come")
     assert messages(c.other) == []
+
+
+def test_what_a_full_session_did_not_take_comes_to_it(make_server):
+    """It waits and takes nothing more; then its client comes back before it is ended"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=1).login()
+    c = Case(server, "juliet", 0)
+    other = server.stream("juliet", worker=1).login(until="features")
+    c.other.send(f"<enable xmlns='{SM}' resume='true'/>")
+    previd = next_nonza(c.other, "enabled", skip=("r", "presence")).get("id")
+    wait.until(c.is_steady, "them to be there for a while")
+    c.other.abort()
+    wait.until(lambda: "the session waits" in server.log(), "the session to wait")
+
+    def say(*bodies, to=c.other.full):
+        for text in bodies:
+            romeo.send(f"<message to='{to}' type='chat'><body>{text}</body></message>")
+            romeo.ping()
+    pid = next(p["pid"] for p in server.processes("worker") if p["slot"] == 0)
+    say(*["x" * 1000000] * 15)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        say("small", "x" * 1000000)
+        say("juliet", to=c.first.bare)
+        other.send(f"<resume xmlns='{SM}' previd='{previd}' h='17'/>")
+        wait.until(lambda: "-> SM_WAIT" in server.log(), "the question")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    next_nonza(other, "resumed")
+    assert messages(other) == []
+    assert messages(c.first) == ["juliet"]
+    c.leave()
+    wait.until(lambda: messages(other) == ["juliet"], "it to come")

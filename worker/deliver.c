@@ -77,7 +77,7 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
         return;
     out_add_stanza(w, c, s->bytes);
     if (s->flags & STANZA_SHARED)
-        sm_note_shared(c, s->given.s);
+        sm_note_shared(c, s);
 }
 
 /* A full session may be resumed before its end; it must not be taken for one that has it. */
@@ -322,7 +322,7 @@ message_to_resources(struct delivery *d)
     size_t sent;
 
     if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY)) {
-        d->s->flags |= STANZA_SHARED;
+        d->s->flags |= d->got ? STANZA_SHARED | STANZA_COPIED : STANZA_SHARED;
         d->s->given.s = d->looked_s;
     }
     if (!d->s->to.resource.n)

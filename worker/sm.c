@@ -180,16 +180,16 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
  * session that was not, or not as it is now, does not know who else has got it.
  */
 void
-sm_note_shared(struct conn *c, uint32_t looked_s)
+sm_note_shared(struct conn *c, const struct stanza *s)
 {
     struct sm_item *item = c->sm ? c->sm->last : NULL; /* new in this transaction */
 
-    if (!item || !undelivered_was_there(c, looked_s))
+    if (!item || !undelivered_was_there(c, s->given.s))
         return;
-    item->shared = 1;
+    item->shared = s->flags & STANZA_COPIED ? ITEM_SHARED | ITEM_COPIED : ITEM_SHARED;
     item->priority = c->priority;
-    if (item->at_us / 1000000 > looked_s)
-        item->at_us = (uint64_t)looked_s * 1000000;
+    if (item->at_us / 1000000 > s->given.s)
+        item->at_us = (uint64_t)s->given.s * 1000000;
 }
 
 /* The first n of the queue, or as many as there are. */

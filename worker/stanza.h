@@ -27,7 +27,8 @@ enum stanza_flag {
     STANZA_KEEP = 1 << 5,     /* nobody was there: it takes its place in the store */
     STANZA_OURS = 1 << 6,     /* of the server itself: no list is about it */
     STANZA_OWN_LISTS = 1 << 7, /* only for sessions that carry ROUTE_OWN_LIST */
-    STANZA_SHARED = 1 << 8 /* comes live, to all sessions of its account at once */
+    STANZA_SHARED = 1 << 8, /* comes live, to all sessions of its account at once, */
+    STANZA_COPIED = 1 << 9  /* as a copy to those that want copies */
 };
 
 /*

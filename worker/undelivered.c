@@ -44,10 +44,11 @@ given_of(const struct sm_item *item, const struct stanza *s)
         .priority = item->priority };
     bool own = jid_eq_bare(&s->from, &s->to);
 
-    if (item->shared && !s->to.resource.n)
+    if (item->shared & ITEM_SHARED && !s->to.resource.n)
         ret.to |= GIVEN_BY_PRIORITY;
-    if (item->shared && traits_copyable(s->traits, (enum message_type)s->type,
-                                own ? TRAITS_SENT : TRAITS_RECEIVED, &s->from))
+    if (item->shared & ITEM_COPIED &&
+            traits_copyable(s->traits, (enum message_type)s->type,
+                    own ? TRAITS_SENT : TRAITS_RECEIVED, &s->from))
         ret.to |= GIVEN_AS_COPY;
     return ret;
 }

@@ -176,3 +176,17 @@ def test_what_a_full_session_did_not_take_comes_to_it(make_server):
     assert messages(c.first) == ["juliet"]
     c.leave()
     wait.until(lambda: messages(other) == ["juliet"], "it to come")
+
+
+def test_copies_that_nobody_makes_any_more(make_server):
+    """The session still wants them when the module has been taken away"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    c = Case(server, "juliet", 0, carbons=True)
+    wait.until(c.is_steady, "them to be there for a while")
+    server.write_config(modules={k: v for k, v in MODULES.items() if k != "mod_carboncopy"})
+    server.ctl("reload_config")
+    c.say(romeo, c.first.full)
+    assert messages(c.other) == []
+    c.leave()
+    wait.until(lambda: messages(c.other) == ["juliet"], "it to come")

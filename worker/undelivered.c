@@ -74,7 +74,7 @@ give_back(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us,
         const struct sm_item *item)
 {
     struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
-    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED,
+    struct stanza s = { .flags = STANZA_STORED,
         .hops = 1 }; /* it has been delivered before */
     struct jid server = { .domain = conn_domain(c) };
     struct buf text = { 0 };
@@ -87,6 +87,8 @@ give_back(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us,
     if (jid_parse(&w->scratch, xml_attr(el, "from"), &s.from) < 0)
         s.from = server;
     s.el = el;
+    if (!(c->route_flags & ROUTE_OWN_LIST)) /* else the account's list was not asked */
+        s.flags |= STANZA_FILTERED;
     if (s.kind == STANZA_IQ) {
         s.to = conn_jid(c);
         s.bytes = bytes;

@@ -699,6 +699,26 @@ def test_an_active_list_goes_with_its_session(make_server):
                            answer), xml.show(answer)
 
 
+def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
+    """2.2, 1 and 2: it was let in by an active list, which does not apply to who is there then"""
+    server = make_server(workers=2, config={"modules": {**L.MODULES, "mod_stream_mgmt": {}}})
+    juliet, romeo = L.two(server, subscriptions="--")
+    other = L.come(server, "juliet", "other", 1)
+    juliet.expect(f"<presence from='{other.full}'/>")
+    for name, action in ("no", "deny"), ("yes", "allow"):
+        L.set_list(juliet, name, L.item(1, action, "jid", romeo.bare))
+        other.expect(f"<iq type='set'>{L.query(f'<list name={chr(39)}{name}{chr(39)}/>')}</iq>")
+    L.choose(juliet, "active", "yes")
+    L.choose(juliet, "default", "no")
+    juliet.send(f"<enable xmlns='{SM}'/>")
+    juliet.expect(f"<enabled xmlns='{SM}'/>")
+    L.goes(romeo, juliet, juliet.bare)
+    juliet.close()
+    romeo.expect("<message type='error'><error><service-unavailable/></error></message>")
+    other.expect(f"<presence from='{juliet.full}' type='unavailable'/>")
+    other.expect_nothing()
+
+
 def ask_sm(s, inner):
     """The answer, and how many stanzas came before it."""
     i, n = s.next_id(), 0

@@ -7,6 +7,7 @@
  */
 #include "worker/undelivered.h"
 
+#include "base/clock.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/modules.h"
@@ -62,7 +63,9 @@ undelivered_was_there(const struct conn *c, uint32_t looked_s)
 bool
 undelivered_is_known(const struct conn *c, const struct given *given)
 {
-    if (!undelivered_was_there(c, given->s) || c->flags & CONN_LOST)
+    /* A clock that was set back says nothing of who came first. */
+    if (given->s > clock_wall_us() / 1000000 || !undelivered_was_there(c, given->s) ||
+            c->flags & CONN_LOST)
         return false;
     return (given->to & GIVEN_BY_PRIORITY && c->flags & CONN_AVAILABLE &&
                    c->priority >= given->priority) ||

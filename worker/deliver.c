@@ -76,7 +76,7 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
     if (c->route_flags & ROUTE_CSI_INACTIVE && gate_holds_back(w, c, s))
         return;
     out_add_stanza(w, c, s->bytes);
-    if (s->flags & STANZA_SHARED)
+    if (s->flags & STANZA_SHARED || s->given.to)
         sm_note_shared(c, s);
 }
 

@@ -183,11 +183,14 @@ void
 sm_note_shared(struct conn *c, const struct stanza *s)
 {
     struct sm_item *item = c->sm ? c->sm->last : NULL; /* new in this transaction */
+    bool again = s->given.to != 0, copied = s->flags & STANZA_COPIED;
 
-    if (!item || !undelivered_was_there(c, s->given.s))
+    if (!item || (!again && !undelivered_was_there(c, s->given.s)))
         return;
-    item->shared = s->flags & STANZA_COPIED ? ITEM_SHARED | ITEM_COPIED : ITEM_SHARED;
-    item->priority = c->priority;
+    if (again)
+        copied = s->given.to & GIVEN_AS_COPY;
+    item->shared = copied ? ITEM_SHARED | ITEM_COPIED : ITEM_SHARED;
+    item->priority = again ? s->given.priority : c->priority;
     if (item->at_us / 1000000 > s->given.s)
         item->at_us = (uint64_t)s->given.s * 1000000;
 }

@@ -190,3 +190,24 @@ def test_copies_that_nobody_makes_any_more(make_server):
     assert messages(c.other) == []
     c.leave()
     wait.until(lambda: messages(c.other) == ["juliet"], "it to come")
+
+
+def test_who_got_it_from_one_does_not_give_it_to_the_others(make_server):
+    """It comes back a second time, from a session that was not there at first"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    c = Case(server, "juliet", 0)
+    wait.until(c.is_steady, "them to be there for a while")
+    c.say(romeo)
+    assert messages(c.other) == ["juliet"]
+    newcomer = server.stream("juliet", resource="newcomer", worker=0).login()
+    newcomer.presence(0)
+    Case.enable(newcomer)
+    romeo.send(f"<message to='{newcomer.full}' type='headline'><body>live</body></message>")
+    wait.until(lambda: messages(newcomer) == ["live"], "what is stored to have come")
+    c.leave()
+    wait.until(lambda: messages(newcomer) == ["juliet"], "it to come")
+    assert messages(c.other) == []
+    c.first = newcomer
+    c.leave()
+    assert messages(c.other) == []

@@ -80,14 +80,6 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
         sm_note_shared(c, s);
 }
 
-/* A full session may be resumed before its end; it must not be taken for one that has it. */
-static void
-note_missed(struct worker *w, struct conn *c, const struct stanza *s)
-{
-    if (s->kind == STANZA_MESSAGE && c->state == STREAM_DETACHED)
-        SET(w, c->steady_s, 0);
-}
-
 bool
 deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 {
@@ -103,7 +95,7 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
         if (!c)
             return false;
         if (!session_is_on(c)) {
-            note_missed(w, c, s);
+            undelivered_missed(w, c, s);
             return false;
         }
         if (s->given.to && undelivered_is_known(c, &s->given))
@@ -144,7 +136,7 @@ struct delivery {
     struct job *job; /* at home */
     const struct conf_host *host;
     struct str bare;
-    bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
+    bool *got;         /* one per entry of w->snapshot; NULL: nobody wants to know */
     uint32_t looked_s; /* before w->snapshot was taken (wall clock) */
 };
 
@@ -321,10 +313,9 @@ message_to_resources(struct delivery *d)
 {
     size_t sent;
 
-    if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY)) {
-        d->s->flags |= d->got ? STANZA_SHARED | STANZA_COPIED : STANZA_SHARED;
-        d->s->given.s = d->looked_s;
-    }
+    if (d->w->snapshot->n > 1 && d->s->hops == 0 &&
+            !(d->s->flags & (STANZA_COPY | STANZA_OWN_LISTS)))
+        undelivered_share(d->s, d->looked_s, d->got != NULL);
     if (!d->s->to.resource.n)
         return message_to_bare(d);
     sent = to_resource(d);

@@ -54,6 +54,24 @@ given_of(const struct sm_item *item, const struct stanza *s)
     return ret;
 }
 
+void
+undelivered_share(struct stanza *s, uint32_t looked_s, bool copied)
+{
+    s->flags |= copied ? STANZA_SHARED | STANZA_COPIED : STANZA_SHARED;
+    s->given.s = looked_s;
+}
+
+/*
+ * One that is full may be resumed before its end; it must not be taken for one that has
+ * it.
+ */
+void
+undelivered_missed(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    if (s->kind == STANZA_MESSAGE && c->state == STREAM_DETACHED)
+        SET(w, c->steady_s, 0);
+}
+
 bool
 undelivered_was_there(const struct conn *c, uint32_t looked_s)
 {

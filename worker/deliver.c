@@ -11,6 +11,7 @@
  */
 #include "worker/deliver.h"
 
+#include "base/clock.h"
 #include "worker/gate.h"
 #include "worker/late.h"
 #include "worker/modules.h"
@@ -75,8 +76,8 @@ to_client(struct worker *w, struct conn *c, const struct stanza *s)
     if (c->route_flags & ROUTE_CSI_INACTIVE && gate_holds_back(w, c, s))
         return;
     out_add_stanza(w, c, s->bytes);
-    if (s->flags & STANZA_SHARED)
-        sm_note_shared(c);
+    if (s->flags & STANZA_SHARED || s->given.to)
+        sm_note_shared(c, s);
 }
 
 bool
@@ -93,8 +94,10 @@ deliver_to_conn(struct worker *w, uint64_t conn, const struct stanza *s)
 
         if (!c)
             return false;
-        if (!session_is_on(c))
+        if (!session_is_on(c)) {
+            undelivered_missed(w, c, s);
             return false;
+        }
         if (s->given.to && undelivered_is_known(c, &s->given))
             return true;
         if (s->kind == STANZA_MESSAGE && !out_takes(w, c, s->bytes.n))
@@ -133,7 +136,8 @@ struct delivery {
     struct job *job; /* at home */
     const struct conf_host *host;
     struct str bare;
-    bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
+    bool *got;         /* one per entry of w->snapshot; NULL: nobody wants to know */
+    uint32_t looked_s; /* before w->snapshot was taken (wall clock) */
 };
 
 /* Does the account's list leave it to the session? */
@@ -309,8 +313,9 @@ message_to_resources(struct delivery *d)
 {
     size_t sent;
 
-    if (d->w->snapshot->n > 1 && d->s->hops == 0 && !(d->s->flags & STANZA_COPY))
-        d->s->flags |= STANZA_SHARED;
+    if (d->w->snapshot->n > 1 && d->s->hops == 0 &&
+            !(d->s->flags & (STANZA_COPY | STANZA_OWN_LISTS)))
+        undelivered_share(d->s, d->looked_s, d->got != NULL);
     if (!d->s->to.resource.n)
         return message_to_bare(d);
     sent = to_resource(d);
@@ -479,6 +484,8 @@ delivery_run(struct worker *w, struct stanza *s, struct job *job)
 
     if (!d.host)
         return;
+    if (s->kind == STANZA_MESSAGE)
+        d.looked_s = (uint32_t)(clock_wall_us() / 1000000);
     deliver_lookup(w, d.bare, 0);
     if (!job && needs_home(&d))
         core_to_home(w, s, d.bare);

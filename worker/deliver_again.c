@@ -35,7 +35,7 @@ deliver_again(struct worker *w, struct stanza *s, uint64_t gone)
         return;
     if (s->hops == DELIVER_FIRST)
         s->hops = 0;
-    s->flags = (uint16_t)(s->flags & ~STANZA_SHARED);
+    s->flags = (uint16_t)(s->flags & ~(STANZA_SHARED | STANZA_COPIED));
     if (s->hops++ < HOPS_MAX)
         deliver(w, s);
     else if (s->kind != STANZA_PRESENCE)

@@ -103,12 +103,16 @@ struct kept {
 };
 
 /* Stream management (XEP-0198): a stanza that the client has not acknowledged yet. */
+enum sm_item_shared {
+    ITEM_SHARED = 1 << 0, /* STANZA_SHARED, */
+    ITEM_COPIED = 1 << 1  /* STANZA_COPIED */
+};
 struct sm_item {
     SLOT_PAD(sm_item)
     struct sm_item *next;
     uint64_t at_us; /* wall clock */
     uint32_t n;
-    uint8_t shared;  /* others got it as well: STANZA_SHARED */
+    uint8_t shared;  /* enum sm_item_shared: with others, looked up at at_us */
     int8_t priority; /* if so, of the session then */
     char bytes[];
 };

@@ -175,13 +175,24 @@ sm_note_out(struct worker *w, struct conn *c, struct str bytes)
     sm_take(w, c, bytes, clock_wall_us());
 }
 
+/*
+ * It may have been under way for long, so that it counts who was there when it began. A
+ * session that was not, or not as it is now, does not know who else has got it.
+ */
 void
-sm_note_shared(struct conn *c)
+sm_note_shared(struct conn *c, const struct stanza *s)
 {
-    if (!c->sm || !c->steady_s)
+    struct sm_item *item = c->sm ? c->sm->last : NULL; /* new in this transaction */
+    bool again = s->given.to != 0, copied = s->flags & STANZA_COPIED;
+
+    if (!item || (!again && !undelivered_was_there(c, s->given.s)))
         return;
-    c->sm->last->shared = 1; /* new in this transaction */
-    c->sm->last->priority = c->priority;
+    if (again)
+        copied = s->given.to & GIVEN_AS_COPY;
+    item->shared = copied ? ITEM_SHARED | ITEM_COPIED : ITEM_SHARED;
+    item->priority = again ? s->given.priority : c->priority;
+    if (item->at_us / 1000000 > s->given.s)
+        item->at_us = (uint64_t)s->given.s * 1000000;
 }
 
 /* The first n of the queue, or as many as there are. */

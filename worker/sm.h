@@ -25,8 +25,11 @@ bool sm_on_element_unbound(struct worker *w, struct conn *c, struct xml_el *el);
 /* A stanza of the client was handled; one is given to it. */
 void sm_count_in(struct worker *w, struct conn *c);
 void sm_note_out(struct worker *w, struct conn *c, struct str bytes);
-/* The one that was given to it last is STANZA_SHARED; in the same transaction. */
-void sm_note_shared(struct conn *c);
+/*
+ * The one that was given to it last is STANZA_SHARED, or was given to others before; in
+ * the same transaction.
+ */
+void sm_note_shared(struct conn *c, const struct stanza *s);
 /* The same for one that another worker, or a file, had: there is always room for it. */
 void sm_take(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us);
 

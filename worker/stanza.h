@@ -27,19 +27,20 @@ enum stanza_flag {
     STANZA_KEEP = 1 << 5,     /* nobody was there: it takes its place in the store */
     STANZA_OURS = 1 << 6,     /* of the server itself: no list is about it */
     STANZA_OWN_LISTS = 1 << 7, /* only for sessions that carry ROUTE_OWN_LIST */
-    STANZA_SHARED = 1 << 8 /* comes live, to all sessions of its account at once */
+    STANZA_SHARED = 1 << 8, /* comes live, to all sessions of its account at once, */
+    STANZA_COPIED = 1 << 9  /* as a copy to those that want copies */
 };
 
 /*
  * A message that was given to a session before, live, and comes back from its end. Who
- * was there then has it.
+ * was there then has it. (On its way there it is STANZA_SHARED, and only s is known.)
  */
 enum given_to {
     GIVEN_BY_PRIORITY = 1 << 0, /* to those of this priority, and above */
     GIVEN_AS_COPY = 1 << 1      /* to those that carry ROUTE_CARBONS */
 };
 struct given {
-    uint32_t s; /* when that was (wall clock) */
+    uint32_t s; /* when it was looked up who is there (wall clock) */
     int8_t priority;
     uint8_t to; /* enum given_to; 0: to that session alone */
 };

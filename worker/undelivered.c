@@ -7,6 +7,7 @@
  */
 #include "worker/undelivered.h"
 
+#include "base/clock.h"
 #include "worker/conn.h"
 #include "worker/deliver.h"
 #include "worker/modules.h"
@@ -17,7 +18,7 @@
 #include "xmpp/traits.h"
 
 enum {
-    STEADY_S = 2 /* a look-up may be as old when the message comes */
+    STEADY_S = 2 /* both are known to the second, and the route is told a bit later */
 };
 
 /* A module knows that it is kept elsewhere. */
@@ -44,18 +45,45 @@ given_of(const struct sm_item *item, const struct stanza *s)
         .priority = item->priority };
     bool own = jid_eq_bare(&s->from, &s->to);
 
-    if (item->shared && !s->to.resource.n)
+    if (item->shared & ITEM_SHARED && !s->to.resource.n)
         ret.to |= GIVEN_BY_PRIORITY;
-    if (item->shared && traits_copyable(s->traits, (enum message_type)s->type,
-                                own ? TRAITS_SENT : TRAITS_RECEIVED, &s->from))
+    if (item->shared & ITEM_COPIED &&
+            traits_copyable(s->traits, (enum message_type)s->type,
+                    own ? TRAITS_SENT : TRAITS_RECEIVED, &s->from))
         ret.to |= GIVEN_AS_COPY;
     return ret;
+}
+
+void
+undelivered_share(struct stanza *s, uint32_t looked_s, bool copied)
+{
+    s->flags |= copied ? STANZA_SHARED | STANZA_COPIED : STANZA_SHARED;
+    s->given.s = looked_s;
+}
+
+/*
+ * One that is full may be resumed before its end; it must not be taken for one that has
+ * it.
+ */
+void
+undelivered_missed(struct worker *w, struct conn *c, const struct stanza *s)
+{
+    if (s->kind == STANZA_MESSAGE && c->state == STREAM_DETACHED)
+        SET(w, c->steady_s, 0);
+}
+
+bool
+undelivered_was_there(const struct conn *c, uint32_t looked_s)
+{
+    return c->steady_s && c->steady_s + STEADY_S < looked_s;
 }
 
 bool
 undelivered_is_known(const struct conn *c, const struct given *given)
 {
-    if (!c->steady_s || c->steady_s + STEADY_S >= given->s || c->flags & CONN_LOST)
+    /* A clock that was set back says nothing of who came first. */
+    if (given->s > clock_wall_us() / 1000000 || !undelivered_was_there(c, given->s) ||
+            c->flags & CONN_LOST)
         return false;
     return (given->to & GIVEN_BY_PRIORITY && c->flags & CONN_AVAILABLE &&
                    c->priority >= given->priority) ||
@@ -67,7 +95,7 @@ give_back(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us,
         const struct sm_item *item)
 {
     struct xml_el *el = stanza_parse(w, &w->scratch, bytes);
-    struct stanza s = { .flags = STANZA_FILTERED | STANZA_STORED,
+    struct stanza s = { .flags = STANZA_STORED,
         .hops = 1 }; /* it has been delivered before */
     struct jid server = { .domain = conn_domain(c) };
     struct buf text = { 0 };
@@ -80,6 +108,8 @@ give_back(struct worker *w, struct conn *c, struct str bytes, uint64_t at_us,
     if (jid_parse(&w->scratch, xml_attr(el, "from"), &s.from) < 0)
         s.from = server;
     s.el = el;
+    if (!(c->route_flags & ROUTE_OWN_LIST)) /* else the account's list was not asked */
+        s.flags |= STANZA_FILTERED;
     if (s.kind == STANZA_IQ) {
         s.to = conn_jid(c);
         s.bytes = bytes;

@@ -3,6 +3,8 @@
 Juliet has the lists, Romeo is who is blocked. Her sessions and his are in different workers
 unless said; whose home is where is left to chance.
 """
+import time
+
 import pytest
 
 from harness import lists as L
@@ -697,6 +699,48 @@ def test_an_active_list_goes_with_its_session(make_server):
         L.ok(answer)
         assert xml.matches(xml.pattern(f"<iq type='result'>{L.query('<active name=%sa%s/>' % (chr(39), chr(39)))}</iq>"),
                            answer), xml.show(answer)
+
+
+def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
+    """2.2, 1 and 2: it was let in by an active list, which does not apply to who is there then"""
+    server = make_server(workers=2, config={"modules": {**L.MODULES, "mod_stream_mgmt": {}}})
+    juliet, romeo = L.two(server, subscriptions="--")
+    other = L.come(server, "juliet", "other", 1)
+    juliet.expect(f"<presence from='{other.full}'/>")
+    for name, action in ("no", "deny"), ("yes", "allow"):
+        L.set_list(juliet, name, L.item(1, action, "jid", romeo.bare))
+        other.expect(f"<iq type='set'>{L.query(f'<list name={chr(39)}{name}{chr(39)}/>')}</iq>")
+    L.choose(juliet, "active", "yes")
+    L.choose(juliet, "default", "no")
+    juliet.send(f"<enable xmlns='{SM}'/>")
+    juliet.expect(f"<enabled xmlns='{SM}'/>")
+    L.goes(romeo, juliet, juliet.bare)
+    juliet.close()
+    romeo.expect("<message type='error'><error><service-unavailable/></error></message>")
+    other.expect(f"<presence from='{juliet.full}' type='unavailable'/>")
+    other.expect_nothing()
+
+
+def test_what_a_session_leaves_goes_to_those_that_may_have_it_now(make_server):
+    """2.2, 1: they were there, but the default list denied it; only an active list let it in"""
+    server = make_server(workers=2, config={"modules": {**L.MODULES, "mod_stream_mgmt": {}}})
+    juliet, romeo = L.two(server, subscriptions="--")
+    other = L.come(server, "juliet", "other", 1)
+    juliet.expect(f"<presence from='{other.full}'/>")
+    for name, action in ("no", "deny"), ("yes", "allow"):
+        L.set_list(juliet, name, L.item(1, action, "jid", romeo.bare))
+        other.expect(f"<iq type='set'>{L.query(f'<list name={chr(39)}{name}{chr(39)}/>')}</iq>")
+    L.choose(juliet, "active", "yes")
+    L.choose(juliet, "default", "no")
+    juliet.send(f"<enable xmlns='{SM}'/>")
+    juliet.expect(f"<enabled xmlns='{SM}'/>")
+    came = time.monotonic()
+    wait.until(lambda: time.monotonic() - came > 4, "both to have been there for a while")
+    L.goes(romeo, juliet, juliet.bare)
+    L.choose(other, "default")
+    juliet.close()
+    other.expect_any_order(f"<presence from='{juliet.full}' type='unavailable'/>",
+                           f"<message from='{romeo.full}' to='{juliet.bare}'/>")
 
 
 def ask_sm(s, inner):

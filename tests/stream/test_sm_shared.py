@@ -1,4 +1,8 @@
 """What a session leaves unacknowledged that others of its account got at the same time (XEP-0198, 4)"""
+import os
+import signal
+import time
+
 import pytest
 
 from harness import wait, xml
@@ -113,3 +117,97 @@ def test_the_last_one_gives_it_back(make_server, worker):
     juliet.presence()
     wait.until(lambda: messages(juliet) == ["juliet"], "it to be given out")
     assert messages(juliet) == []
+
+
+def test_who_comes_after_it_was_sent_gets_it(make_server):
+    """Its way to the other session was long: it counts who was there when it was sent"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=1).login()
+    c = Case(server, "juliet", 1, priority=5)
+    late = server.stream("juliet", resource="late", worker=1).login(until="features")
+    wait.until(c.is_steady, "them to be there for a while")
+    assert messages(c.first) == []
+    pid = next(p["pid"] for p in server.processes("worker") if p["slot"] == 0)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        romeo.send(f"<message to='{c.first.bare}' type='chat'><body>juliet</body></message>")
+        romeo.ping()
+        late.bind()
+        late.presence(5)
+        came = time.monotonic()
+        assert messages(late) == []
+        wait.until(lambda: time.monotonic() - came > STEADY_S, "it to have been there for a while")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert messages(c.first) == ["juliet"]
+    c.leave()
+    wait.until(lambda: "juliet" in messages(late), "it to come")
+    assert messages(c.other) == []
+
+
+def test_what_a_full_session_did_not_take_comes_to_it(make_server):
+    """It waits and takes nothing more; then its client comes back before it is ended"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=1).login()
+    c = Case(server, "juliet", 0)
+    other = server.stream("juliet", worker=1).login(until="features")
+    c.other.send(f"<enable xmlns='{SM}' resume='true'/>")
+    previd = next_nonza(c.other, "enabled", skip=("r", "presence")).get("id")
+    wait.until(c.is_steady, "them to be there for a while")
+    c.other.abort()
+    wait.until(lambda: "the session waits" in server.log(), "the session to wait")
+
+    def say(*bodies, to=c.other.full):
+        for text in bodies:
+            romeo.send(f"<message to='{to}' type='chat'><body>{text}</body></message>")
+            romeo.ping()
+    pid = next(p["pid"] for p in server.processes("worker") if p["slot"] == 0)
+    say(*["x" * 1000000] * 15)
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        say("small", "x" * 1000000)
+        say("juliet", to=c.first.bare)
+        other.send(f"<resume xmlns='{SM}' previd='{previd}' h='17'/>")
+        wait.until(lambda: "-> SM_WAIT" in server.log(), "the question")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    next_nonza(other, "resumed")
+    assert messages(other) == []
+    assert messages(c.first) == ["juliet"]
+    c.leave()
+    wait.until(lambda: messages(other) == ["juliet"], "it to come")
+
+
+def test_copies_that_nobody_makes_any_more(make_server):
+    """The session still wants them when the module has been taken away"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    c = Case(server, "juliet", 0, carbons=True)
+    wait.until(c.is_steady, "them to be there for a while")
+    server.write_config(modules={k: v for k, v in MODULES.items() if k != "mod_carboncopy"})
+    server.ctl("reload_config")
+    c.say(romeo, c.first.full)
+    assert messages(c.other) == []
+    c.leave()
+    wait.until(lambda: messages(c.other) == ["juliet"], "it to come")
+
+
+def test_who_got_it_from_one_does_not_give_it_to_the_others(make_server):
+    """It comes back a second time, from a session that was not there at first"""
+    server = make_server(config={"modules": MODULES})
+    romeo = server.stream("romeo", worker=0).login()
+    c = Case(server, "juliet", 0)
+    wait.until(c.is_steady, "them to be there for a while")
+    c.say(romeo)
+    assert messages(c.other) == ["juliet"]
+    newcomer = server.stream("juliet", resource="newcomer", worker=0).login()
+    newcomer.presence(0)
+    Case.enable(newcomer)
+    romeo.send(f"<message to='{newcomer.full}' type='headline'><body>live</body></message>")
+    wait.until(lambda: messages(newcomer) == ["live"], "what is stored to have come")
+    c.leave()
+    wait.until(lambda: messages(newcomer) == ["juliet"], "it to come")
+    assert messages(c.other) == []
+    c.first = newcomer
+    c.leave()
+    assert messages(c.other) == []

@@ -137,7 +137,6 @@ struct delivery {
     const struct conf_host *host;
     struct str bare;
     bool *got;         /* one per entry of w->snapshot; NULL: nobody wants to know */
-    uint32_t looked_s; /* before w->snapshot was taken (wall clock) */
 };
 
 /* Does the account's list leave it to the session? */
@@ -315,7 +314,7 @@ message_to_resources(struct delivery *d)
 
     if (d->w->snapshot->n > 1 && d->s->hops == 0 &&
             !(d->s->flags & (STANZA_COPY | STANZA_OWN_LISTS)))
-        undelivered_share(d->s, d->looked_s, d->got != NULL);
+        undelivered_share(d->s, (uint32_t)(clock_wall_us() / 1000000), d->got != NULL);
     if (!d->s->to.resource.n)
         return message_to_bare(d);
     sent = to_resource(d);
@@ -484,8 +483,6 @@ delivery_run(struct worker *w, struct stanza *s, struct job *job)
 
     if (!d.host)
         return;
-    if (s->kind == STANZA_MESSAGE)
-        d.looked_s = (uint32_t)(clock_wall_us() / 1000000);
     deliver_lookup(w, d.bare, 0);
     if (!job && needs_home(&d))
         core_to_home(w, s, d.bare);

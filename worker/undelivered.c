@@ -18,7 +18,8 @@
 #include "xmpp/traits.h"
 
 enum {
-    STEADY_S = 2 /* both are known to the second, and the route is told a bit later */
+    /* both are known to the second; the route is told, and the look-up noted, a bit later */
+    STEADY_S = 2
 };
 
 /* A module knows that it is kept elsewhere. */

@@ -22,6 +22,7 @@
 #include "worker/undelivered.h"
 
 enum {
+    DEAD_US = 10 * 1000000, /* so long a worker may have had no successor */
     HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
 };
 
@@ -368,12 +369,31 @@ is_to_be_kept(const struct delivery *d)
                                    : !message_has_taker(d);
 }
 
+/*
+ * What our predecessor sent while nobody was there may still be on its way to the store,
+ * where it waits for who has come since. So what is for him now goes the same way.
+ */
+static bool
+is_behind_stored(const struct delivery *d)
+{
+    const struct route_snapshot *snap = d->w->snapshot;
+
+    if (!d->w->took_over_us || d->s->to.resource.n || d->s->hops > 0 ||
+            !may_be_kept(d) || !host_has_module(d->w, d->host, "mod_offline"))
+        return false;
+    for (size_t i = 0; i < snap->n; i++) {
+        if (snap->entry[i].since_us + DEAD_US > d->w->took_over_us)
+            return true;
+    }
+    return false;
+}
+
 static void
 deliver_message(struct delivery *d)
 {
     bool to_account = !d->s->to.resource.n, keep;
 
-    if (!d->job && is_to_be_kept(d)) {
+    if (!d->job && (is_to_be_kept(d) || is_behind_stored(d))) {
         /*
          * Also if somebody has come when the home looks: what was sent before, and is
          * waiting there or stored, goes first. The home archives it, too.

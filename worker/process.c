@@ -5,6 +5,7 @@
 
 #include <errno.h>
 
+#include "base/clock.h"
 #include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
@@ -298,6 +299,7 @@ worker_prepare(struct proc *p)
     }
     close_fd(&p->transfer_fd); /* there are keys in it */
     w->recovering = w->inherited = r == 1;
+    w->took_over_us = w->inherited ? clock_wall_us() : 0;
     killpoint(TAKE_OPENED);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from harness import wait, xml
+from harness import killpoints, wait, xml
 from harness.database import sql
 
 MODULES = {"mod_ping": {}, "mod_offline": {}, "mod_carboncopy": {}}
@@ -700,3 +700,33 @@ def test_order_is_kept_when_a_session_ends(make_server):
         s = server.stream(name).login()
         s.presence()
         assert messages(s, 2) == ["m1", "m2"], name
+
+
+def test_a_sender_s_worker_dies_with_messages_for_who_comes(make_server):
+    """They are on their way to be stored when he comes, and the next one must not pass them"""
+    server = make_server(start=False, workers=2, config={"modules": {"mod_ping": {}, "mod_offline": {}}})
+    if not server.can_kill_at_points():
+        pytest.skip("a build without kill points (SAN=... has them)")
+    page = killpoints.Page(os.path.join(server.base, "page"))
+    server.start(env=page.environment())
+    romeo = server.stream("romeo", worker=0).login()
+    juliets = [server.stream(f"juliet{i}", worker=1).login() for i in range(4)]  # of both homes, most likely
+    [sender] = [p["pid"] for p in server.processes("worker") if p["slot"] == 0]
+
+    def say(text):
+        romeo.send("".join(f"<message to='{j.bare}' type='chat'><body>{text}</body></message>" for j in juliets))
+
+    os.kill(server.process.pid, signal.SIGSTOP)  # nobody takes the worker's place
+    try:
+        page.arm("post:sending", "worker", 1)
+        say("1")
+        wait.until(lambda: page.killed("post:sending") == (1, sender), "the worker to die")
+        for j in juliets:
+            j.send("<presence/>")
+            j.expect(f"<presence from='{j.full}'/>")
+        say("2")
+    finally:
+        os.kill(server.process.pid, signal.SIGCONT)
+    for j in juliets:
+        for text in "1", "2":
+            j.expect(f"<message><body>{text}</body></message>")

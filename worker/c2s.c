@@ -25,7 +25,6 @@
 #include "xmpp/stanza.h"
 
 enum {
-    CLOSING_MS = 5000,
     ACCOUNT_AGAIN_S = 2 /* until its account is read again, when that failed */
 };
 
@@ -63,7 +62,7 @@ stream_enter(struct worker *w, struct conn *c, enum stream_state state)
         conn_deadline(w, c, 0);
         break;
     case STREAM_CLOSING:
-        conn_deadline(w, c, CLOSING_MS);
+        conn_deadline(w, c, STREAM_CLOSING_MS);
         break;
     case STREAM_FREE:
     case STREAM_PROXY:

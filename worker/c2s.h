@@ -13,6 +13,10 @@
 void c2s_accepted(struct worker *w, struct conn *c);
 void c2s_begin(struct worker *w, struct conn *c); /* behind the PROXY header */
 
+enum {
+    STREAM_CLOSING_MS = 5000 /* a client has to close its side, too */
+};
+
 /* The only place where a state changes: asserts that stream.def has the move. */
 void stream_enter(struct worker *w, struct conn *c, enum stream_state state);
 const char *stream_state_name(enum stream_state state);

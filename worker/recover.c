@@ -356,7 +356,9 @@ recover_conn(struct worker *w, uint64_t conn, int fd)
         return;
     }
     if (c->state != STREAM_OPEN)
-        conn_deadline(w, c, w->proc->conf->negotiation_timeout_ms);
+        conn_deadline(w, c,
+                c->state == STREAM_CLOSING ? STREAM_CLOSING_MS
+                                           : w->proc->conf->negotiation_timeout_ms);
     shaper_choose(w, c);
     if (is_poisoned(w, conn)) {
         set_aside(w, c);

@@ -166,3 +166,13 @@ def test_the_server_had_closed_its_side(server, mode):
     gone(server, juliet)
     half.ping()
     wait.until(lambda: server.worker_connections()[0] == 1, "juliet's connection to be released")
+
+
+def test_a_client_that_does_not_close(server):
+    """Its time goes on with the next worker: seconds, not that of a negotiation"""
+    juliet = server.stream("juliet").login()
+    juliet.send("</stream:stream>")
+    wait.until(lambda: server.counter("sessions") == 0, "the session to end")
+    server.kill_workers()
+    assert server.counter("connections") == 1
+    wait.until(lambda: server.counter("connections") == 0, "the connection to be closed")

@@ -29,7 +29,7 @@ enum {
     DELETE_TRIES = 100,
     DELETE_AGAIN_MS = 30 * 1000,
     AWAY_AGAIN_MS = 1000,
-    PATIENCE = 4 /* refusals by the database, for 7 s; then live messages wait no more */
+    PATIENCE = 4 /* refusals by the database (7 s): then live messages wait no more */
 };
 
 /* What is kept while rows are deleted; their numbers follow. */

@@ -39,8 +39,8 @@ struct tx {
 };
 
 /*
- * Begins, or goes one level deeper: the outermost commit counts. These, too, are inline:
- * a stanza takes half a dozen transactions.
+ * Begins, or goes one level deeper: the outermost commit counts. These, too, are
+ * inline: a stanza takes half a dozen transactions.
  */
 static inline void
 tx_begin(struct tx *tx)

@@ -137,7 +137,7 @@ struct delivery {
     struct job *job; /* at home */
     const struct conf_host *host;
     struct str bare;
-    bool *got;         /* one per entry of w->snapshot; NULL: nobody wants to know */
+    bool *got; /* one per entry of w->snapshot; NULL: nobody wants to know */
 };
 
 /* Does the account's list leave it to the session? */
@@ -370,8 +370,9 @@ is_to_be_kept(const struct delivery *d)
 }
 
 /*
- * What our predecessor sent while nobody was there may still be on its way to the store,
- * where it waits for who has come since. So what is for him now goes the same way.
+ * What our predecessor sent while nobody was there may still be on its way to the
+ * store, where it waits for who has come since. So what is for him now goes the same
+ * way.
  */
 static bool
 is_behind_stored(const struct delivery *d)

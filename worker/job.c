@@ -143,7 +143,8 @@ jobs_log_left(const struct worker *w, size_t n)
         const struct host_module *hm =
                 host ? host_module_by_hash(w, host, s->module) : NULL;
 
-        log_error(NULL, "unfinished: step %u of %s for %.*s, waiting (%u) after %u tries",
+        log_error(NULL,
+                "unfinished: step %u of %s for %.*s, waiting (%u) after %u tries",
                 s->step, hm ? hm->module->name : "the core",
                 STR_ARG(job_text(s, JOB_TEXT_KEY)), s->wait, s->tries);
     }

@@ -39,7 +39,7 @@ enum session_place {
 };
 enum session_place session_place(const struct conn *c);
 
-/* Has its client come back to it after a restart of the service (HOOK_SESSION_MOVED)? */
+/* In HOOK_SESSION_MOVED: has its client come back after a restart of the service? */
 bool session_is_restored(const struct conn *c);
 
 bool session_is_available(const struct conn *c);

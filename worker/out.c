@@ -112,7 +112,7 @@ out_dirty(struct worker *w, struct conn *c)
     process_turn_due(w);
 }
 
-/* Bytes for the client, with n more. Under TLS what is sealed waits in the second queue. */
+/* Bytes for the client, with n more. What is sealed (TLS) waits in the second queue. */
 static uint64_t
 waiting(const struct conn *c, size_t n)
 {

@@ -18,7 +18,8 @@ void out_add_stanza(struct worker *w, struct conn *c, struct str bytes);
 
 /*
  * May the session be given a message of n bytes? Where memory is too short for that, it
- * ends, and the message is to be delivered as if it were not there. Within a transaction.
+ * ends, and the message is to be delivered as if it were not there. Within a
+ * transaction.
  */
 bool out_takes(struct worker *w, struct conn *c, size_t n);
 

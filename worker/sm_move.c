@@ -360,8 +360,8 @@ sm_describe(const struct conn *c, struct buf *directed, struct ipc_sm_session *r
 
 /* Within this worker: the queue stays where it is, however long it is. */
 static void
-give_here(struct worker *w, const struct ipc_sm_session *s, const struct ipc_sm_end *end,
-        struct sm *from)
+give_here(struct worker *w, const struct ipc_sm_session *s,
+        const struct ipc_sm_end *end, struct sm *from)
 {
     struct conn *c;
 

@@ -22,13 +22,13 @@ enum stanza_flag {
     STANZA_FILTERED = 1 << 0, /* the account's home has let it in */
     STANZA_STORED = 1 << 1, /* HOOK_USER_RECEIVE has had it: not to be archived again */
     STANZA_COPY = 1 << 2,   /* a carbon or the like: no copies of it */
-    STANZA_ARCHIVED = 1 << 3, /* it is in its recipient's archive (XEP-0313) */
-    STANZA_OLDER = 1 << 4,    /* messages that come live wait for it: worker/late.c */
-    STANZA_KEEP = 1 << 5,     /* nobody was there: it takes its place in the store */
-    STANZA_OURS = 1 << 6,     /* of the server itself: no list is about it */
+    STANZA_ARCHIVED = 1 << 3,  /* it is in its recipient's archive (XEP-0313) */
+    STANZA_OLDER = 1 << 4,     /* messages that come live wait for it: worker/late.c */
+    STANZA_KEEP = 1 << 5,      /* nobody was there: it takes its place in the store */
+    STANZA_OURS = 1 << 6,      /* of the server itself: no list is about it */
     STANZA_OWN_LISTS = 1 << 7, /* only for sessions that carry ROUTE_OWN_LIST */
-    STANZA_SHARED = 1 << 8, /* comes live, to all sessions of its account at once, */
-    STANZA_COPIED = 1 << 9  /* as a copy to those that want copies */
+    STANZA_SHARED = 1 << 8,    /* comes live, to all sessions of its account at once, */
+    STANZA_COPIED = 1 << 9     /* as a copy to those that want copies */
 };
 
 /*
@@ -47,9 +47,9 @@ struct given {
 
 struct stanza {
     enum stanza_kind kind;
-    uint8_t type;    /* message_type, presence_type or iq_type */
-    uint8_t hops;    /* how often it was looked up again; or DELIVER_… */
-    uint16_t flags;  /* enum stanza_flag */
+    uint8_t type;   /* message_type, presence_type or iq_type */
+    uint8_t hops;   /* how often it was looked up again; or DELIVER_… */
+    uint16_t flags; /* enum stanza_flag */
     struct given given;
     uint64_t traits; /* of a message: xmpp/traits.h */
     uint64_t conn;   /* the session it comes from; 0: none */

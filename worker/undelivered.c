@@ -18,8 +18,7 @@
 #include "xmpp/traits.h"
 
 enum {
-    /* both are known to the second; the route is told, and the look-up noted, a bit later */
-    STEADY_S = 2
+    STEADY_S = 2 /* both are known to the second, and noted a bit later */
 };
 
 /* A module knows that it is kept elsewhere. */

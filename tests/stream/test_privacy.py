@@ -701,8 +701,8 @@ def test_an_active_list_goes_with_its_session(make_server):
                            answer), xml.show(answer)
 
 
-def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
-    """2.2, 1 and 2: it was let in by an active list, which does not apply to who is there then"""
+def let_in_by_an_active_list(make_server):
+    """Juliet, whose active list allows what the account's default list denies; another session of hers; romeo"""
     server = make_server(workers=2, config={"modules": {**L.MODULES, "mod_stream_mgmt": {}}})
     juliet, romeo = L.two(server, subscriptions="--")
     other = L.come(server, "juliet", "other", 1)
@@ -714,6 +714,12 @@ def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
     L.choose(juliet, "default", "no")
     juliet.send(f"<enable xmlns='{SM}'/>")
     juliet.expect(f"<enabled xmlns='{SM}'/>")
+    return juliet, other, romeo
+
+
+def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
+    """2.2, 1 and 2: it was let in by an active list, which does not apply to who is there then"""
+    juliet, other, romeo = let_in_by_an_active_list(make_server)
     L.goes(romeo, juliet, juliet.bare)
     juliet.close()
     romeo.expect("<message type='error'><error><service-unavailable/></error></message>")
@@ -723,17 +729,7 @@ def test_what_a_session_leaves_is_judged_by_the_other_list(make_server):
 
 def test_what_a_session_leaves_goes_to_those_that_may_have_it_now(make_server):
     """2.2, 1: they were there, but the default list denied it; only an active list let it in"""
-    server = make_server(workers=2, config={"modules": {**L.MODULES, "mod_stream_mgmt": {}}})
-    juliet, romeo = L.two(server, subscriptions="--")
-    other = L.come(server, "juliet", "other", 1)
-    juliet.expect(f"<presence from='{other.full}'/>")
-    for name, action in ("no", "deny"), ("yes", "allow"):
-        L.set_list(juliet, name, L.item(1, action, "jid", romeo.bare))
-        other.expect(f"<iq type='set'>{L.query(f'<list name={chr(39)}{name}{chr(39)}/>')}</iq>")
-    L.choose(juliet, "active", "yes")
-    L.choose(juliet, "default", "no")
-    juliet.send(f"<enable xmlns='{SM}'/>")
-    juliet.expect(f"<enabled xmlns='{SM}'/>")
+    juliet, other, romeo = let_in_by_an_active_list(make_server)
     came = time.monotonic()
     wait.until(lambda: time.monotonic() - came > 4, "both to have been there for a while")
     L.goes(romeo, juliet, juliet.bare)

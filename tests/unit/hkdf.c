@@ -15,20 +15,8 @@
 #include <openssl/kdf.h>
 #include <openssl/params.h>
 
+#include "tests/unit/rig/hex.h"
 #include "worker/hkdf.h"
-
-static struct str
-unhex(const char *hex, uint8_t *out)
-{
-    size_t n = 0;
-    unsigned v;
-
-    for (; *hex; hex += *hex == ' ' ? 1 : 2) {
-        if (*hex != ' ' && sscanf(hex, "%2x", &v) == 1)
-            out[n++] = (uint8_t)v;
-    }
-    return (struct str){ (char *)out, n };
-}
 
 /* Section 3, "extract secret handshake" and what follows. */
 static void

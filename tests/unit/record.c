@@ -14,20 +14,8 @@
 #include <openssl/evp.h>
 
 #include "base/mem.h"
+#include "tests/unit/rig/hex.h"
 #include "worker/record.h"
-
-static size_t
-unhex(const char *hex, uint8_t *out)
-{
-    size_t n = 0;
-    unsigned v;
-
-    for (; *hex; hex += *hex == ' ' ? 1 : 2) {
-        if (*hex != ' ' && sscanf(hex, "%2x", &v) == 1)
-            out[n++] = (uint8_t)v;
-    }
-    return n;
-}
 
 /*
  * RFC 8448, section 3, "derive write traffic keys for application data" and the records
@@ -73,10 +61,10 @@ keys_are_derived_as_in_rfc_8448(void **state)
 
     (void)state;
     state_8448(&st);
-    assert_memory_equal(st.rd.key, want, unhex(client_key, want));
-    assert_memory_equal(st.rd.iv, want, unhex(client_iv, want));
-    assert_memory_equal(st.wr.key, want, unhex(server_key, want));
-    assert_memory_equal(st.wr.iv, want, unhex(server_iv, want));
+    assert_memory_equal(st.rd.key, want, unhex(client_key, want).n);
+    assert_memory_equal(st.rd.iv, want, unhex(client_iv, want).n);
+    assert_memory_equal(st.wr.key, want, unhex(server_key, want).n);
+    assert_memory_equal(st.wr.iv, want, unhex(server_iv, want).n);
 }
 
 static void
@@ -84,7 +72,7 @@ records_open_and_seal_as_in_rfc_8448(void **state)
 {
     struct tls_state st;
     uint8_t record[128], plain[128], again[128], type;
-    size_t n = unhex(client_record, record);
+    size_t n = unhex(client_record, record).n;
 
     (void)state;
     state_8448(&st);
@@ -99,7 +87,7 @@ records_open_and_seal_as_in_rfc_8448(void **state)
     assert_memory_equal(again, record, n);
 
     st.rd.sequence = 1;
-    n = unhex(client_alert, record);
+    n = unhex(client_alert, record).n;
     assert_int_equal(
             record_open(&st, &st.rd, (struct str){ (char *)record, n }, plain, &type),
             2);

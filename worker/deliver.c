@@ -22,7 +22,6 @@
 #include "worker/undelivered.h"
 
 enum {
-    DEAD_US = 10 * 1000000, /* so long a worker may have had no successor */
     HOPS_KEPT = 2 /* what can be kept is, instead of being looked for once more */
 };
 
@@ -377,16 +376,9 @@ is_to_be_kept(const struct delivery *d)
 static bool
 is_behind_stored(const struct delivery *d)
 {
-    const struct route_snapshot *snap = d->w->snapshot;
-
-    if (!d->w->took_over_us || d->s->to.resource.n || d->s->hops > 0 ||
-            !may_be_kept(d) || !host_has_module(d->w, d->host, "mod_offline"))
-        return false;
-    for (size_t i = 0; i < snap->n; i++) {
-        if (snap->entry[i].since_us + DEAD_US > d->w->took_over_us)
-            return true;
-    }
-    return false;
+    return d->w->behind.n > 0 && !d->s->to.resource.n && d->s->hops == 0 &&
+           map_get(&d->w->behind, d->bare) && may_be_kept(d) &&
+           host_has_module(d->w, d->host, "mod_offline");
 }
 
 static void

@@ -8,15 +8,18 @@
  */
 #include "worker/outbox.h"
 
+#include "base/hash.h"
 #include "base/killpoint.h"
+#include "base/mem.h"
 #include "shm/zone.h"
 #include "worker/conn.h"
 
 enum {
     COMPACT_AT = 1 << 20,
     CROWDED_AT = 8 << 20,
-    SLOW_HIGH = 1 << 20, /* bytes that wait for one process: who causes more waits, */
-    SLOW_LOW = 256 << 10 /* until so few do */
+    SLOW_HIGH = 1 << 20,  /* bytes that wait for one process: who causes more waits, */
+    SLOW_LOW = 256 << 10, /* until so few do */
+    BEHIND_S = 10         /* then what is for the store is there */
 };
 
 bool
@@ -162,6 +165,33 @@ outbox_trim(struct worker *w)
     return true;
 }
 
+/* Whose home is still to get a stanza: what comes next for him must not overtake it. */
+static void
+note_behind(struct worker *w, const struct outbox_entry *e, struct str payload)
+{
+    struct ipc_home m;
+
+    char *bare;
+
+    if (e->type != IPC_HOME || ipc_home_get(payload, &m) < 0 || !m.stanza.n ||
+            map_get(&w->behind, m.bare))
+        return;
+    bare = mem_alloc(m.bare.n);
+    memcpy(bare, m.bare.p, m.bare.n);
+    map_set(&w->behind, (struct str){ bare, m.bare.n }, bare);
+}
+
+void
+outbox_behind_end(struct worker *w)
+{
+    struct map_entry *e;
+    size_t at = 0;
+
+    while ((e = map_next(&w->behind, &at)))
+        mem_free_p(e->value);
+    map_fini(&w->behind);
+}
+
 unsigned
 outbox_resume(struct worker *w)
 {
@@ -171,10 +201,12 @@ outbox_resume(struct worker *w)
 
     w->outbox_compact_at = COMPACT_AT;
     w->outbox_peak = OUTBOX_SIZE; /* nobody knows how large it was once */
+    w->behind_s = w->now_s + BEHIND_S;
     for (uint32_t at = 0; at < box->len; n++) {
         struct outbox_entry e;
 
         memcpy(&e, data + at, sizeof e);
+        note_behind(w, &e, (struct str){ data + at + sizeof e, e.len });
         post_send_packed(w->proc->post, e.to, (enum ipc_type)e.type,
                 (struct str){ data + at + sizeof e, e.len }, e.number);
         at += entry_size(&e);

@@ -32,6 +32,12 @@ bool outbox_trim(struct worker *w);
 unsigned outbox_resume(struct worker *w);
 
 /*
+ * And notes whose homes are still to get a stanza (w->behind): what comes next for one of
+ * them must not overtake it. After some seconds, and at the end, that is forgotten.
+ */
+void outbox_behind_end(struct worker *w);
+
+/*
  * Does much wait for that process? A client whose stanza led to a frame for it (worker.
  * to_slow, slow_peer) is not read until it does not: so those who cause work for a slow
  * process wait, and others go on.

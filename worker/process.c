@@ -5,7 +5,6 @@
 
 #include <errno.h>
 
-#include "base/clock.h"
 #include "base/killpoint.h"
 #include "sql/client.h"
 #include "worker/account.h"
@@ -299,7 +298,6 @@ worker_prepare(struct proc *p)
     }
     close_fd(&p->transfer_fd); /* there are keys in it */
     w->recovering = w->inherited = r == 1;
-    w->took_over_us = w->inherited ? clock_wall_us() : 0;
     killpoint(TAKE_OPENED);
     w->tx = &w->slot->tx;
     w->conns = w->slot->conn;
@@ -570,6 +568,7 @@ worker_finish(struct proc *p)
     mem_free_p(w->garbage);
     mem_free_p(w->dead);
     mem_free_p(w->paused);
+    outbox_behind_end(w);
     owed_free(w);
     mem_free_p(w->ping);
     mem_free_p(w->addresses);

@@ -6,7 +6,6 @@
  */
 #include "worker/tick.h"
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "worker/account.h"
 #include "worker/addresses.h"
@@ -22,7 +21,6 @@
 
 enum {
     TICK_MS = 1000,
-    TOOK_OVER_US = 5 * 1000000,
     TRIM_S = 5,
     TRIM_CROWD = 100, /* connections, keys */
     TRIM_PARSERS = 16,
@@ -147,8 +145,8 @@ on_tick(struct loop_timer *t)
 
     w->ticked_s = w->now_s;
     w->now_s = (uint32_t)(loop_now_ms(w->loop) / 1000);
-    if (w->took_over_us && clock_wall_us() > w->took_over_us + TOOK_OVER_US)
-        w->took_over_us = 0;
+    if (w->behind.n && w->now_s >= w->behind_s)
+        outbox_behind_end(w);
     for (uint32_t i = 0; i < w->slot->conns_used && !w->recovering; i++) {
         struct conn *c = &w->conns[i];
         struct live *l;

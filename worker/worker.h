@@ -165,7 +165,8 @@ struct worker {
     bool kept_all;             /* it has been answered: recovery ends with this turn */
     bool recovering; /* the keeper has not yet given all sockets of our predecessor */
     bool inherited;  /* there was a predecessor */
-    uint64_t took_over_us;    /* when (wall clock); 0: never, or some seconds ago */
+    struct map behind; /* accounts for whose homes our predecessor had stanzas, */
+    uint32_t behind_s; /* until then (now_s) */
     uint32_t now_s, ticked_s; /* of this and of the last look at all connections */
     uint32_t ping_number;
 

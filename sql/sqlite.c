@@ -24,12 +24,11 @@
 #include "base/killpoint.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "sql/sqlite_rows.h"
 
 enum {
     LIMIT_CHECK_OPS = 20000,
-    BUSY_TIMEOUT_MS = 250,
-    RESULT_BYTES_MAX = 16 << 20,
-    ROWS_FIRST = 24 /* room for so many at first */
+    BUSY_TIMEOUT_MS = 250
 };
 
 struct sql_conn {
@@ -158,85 +157,11 @@ limit_begin(struct sql_conn *c)
     c->limit_at_ms = c->limit_ms ? clock_ms() + c->limit_ms : 0;
 }
 
-/* Rows on their way into an arena. */
-struct rows {
-    struct arena *arena;
-    struct sql_value *value;
-    size_t n_rows, n_cols, size, bytes;
-};
-
-static struct sql_value
-column_text(struct arena *arena, sqlite3_stmt *stmt, int i)
-{
-    const char *text = (const char *)sqlite3_column_text(stmt, i);
-    int n = text ? sqlite3_column_bytes(stmt, i) : 0;
-
-    return text ? sql_text(str_dup(arena, (struct str){ text, (size_t)n }))
-                : sql_null();
-}
-
-static struct sql_value
-column_value(struct arena *arena, sqlite3_stmt *stmt, int i, char type)
-{
-    int kind;
-    const char *text;
-
-    if (type != 'i' && type != 'b')
-        return column_text(arena, stmt, i);
-    kind = sqlite3_column_type(stmt, i);
-    if (kind == SQLITE_NULL)
-        return sql_null();
-    if (type == 'i' || kind == SQLITE_INTEGER)
-        return sql_int(sqlite3_column_int64(stmt, i));
-    text = (const char *)sqlite3_column_text(stmt, i);
-    return sql_int(text && (*text == 't' || *text == '1'));
-}
-
-/*
- * def NULL: all are texts. A statement may have fewer columns than its operation: then
- * the others are NULL.
- */
-static int
-rows_add(struct rows *rows, sqlite3_stmt *stmt, const struct sql_op_def *def)
-{
-    size_t n = (size_t)sqlite3_column_count(stmt);
-    struct sql_value *v;
-
-    rows->n_cols = def ? def->n_cols : n;
-    if ((rows->n_rows + 1) * rows->n_cols > rows->size) {
-        struct sql_value *old = rows->value;
-
-        rows->size = rows->size ? rows->size * 2 : ROWS_FIRST * rows->n_cols;
-        rows->value = arena_alloc(rows->arena, rows->size * sizeof *rows->value);
-        if (old)
-            memcpy(rows->value, old, rows->n_rows * rows->n_cols * sizeof *old);
-    }
-    assert(rows->value && n <= rows->n_cols);
-    v = &rows->value[rows->n_rows * rows->n_cols];
-    for (size_t i = 0; i < n; i++) {
-        v[i] = column_value(rows->arena, stmt, (int)i, def ? def->cols[i] : 't');
-        rows->bytes += v[i].s.n;
-    }
-    for (size_t i = n; i < rows->n_cols; i++)
-        v[i] = (struct sql_value){ .kind = SQL_NULL };
-    rows->bytes += rows->n_cols * sizeof *v;
-    rows->n_rows++;
-    return rows->bytes > RESULT_BYTES_MAX ? SQLITE_TOOBIG : SQLITE_OK;
-}
-
-static void
-rows_result(const struct rows *rows, struct sql_result *result)
-{
-    result->n_rows = rows->n_rows;
-    result->n_cols = rows->n_cols;
-    result->value = rows->value;
-}
-
 static void
 lite_script(struct sql_conn *c, const char *text, sql_script_fn fn, void *arg)
 {
     struct arena arena;
-    struct rows rows = { .arena = &arena };
+    struct sqlite_rows rows = { .arena = &arena };
     struct sql_result result = { .status = SQL_OK };
     sqlite3_stmt *stmt;
     char error[256];
@@ -249,7 +174,7 @@ lite_script(struct sql_conn *c, const char *text, sql_script_fn fn, void *arg)
         if (rc != SQLITE_OK || !stmt)
             continue;
         while ((rc = sqlite3_step(stmt)) == SQLITE_ROW &&
-                rows_add(&rows, stmt, NULL) == 0)
+                sqlite_rows_add(&rows, stmt, NULL) == 0)
             ;
         rc = rc == SQLITE_DONE ? SQLITE_OK : rc;
         if (rc != SQLITE_OK)
@@ -258,7 +183,7 @@ lite_script(struct sql_conn *c, const char *text, sql_script_fn fn, void *arg)
     }
     if (rc != SQLITE_OK)
         snprintf(error, sizeof error, "%s", sqlite3_errmsg(c->lite));
-    rows_result(&rows, &result);
+    sqlite_rows_result(&rows, &result);
     fn(arg, rc == SQLITE_OK ? NULL : error, &result);
     arena_fini(&arena);
 }
@@ -377,7 +302,7 @@ is_busy(int rc)
 /* Runs one statement of a request once. *ret_hits: rows it gave or changed. */
 static int
 run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
-        struct rows *rows, size_t *ret_hits)
+        struct sqlite_rows *rows, size_t *ret_hits)
 {
     const struct sql_stmt *text = &c->stmts->stmt[req->op][step];
     sqlite3_stmt *stmt = c->stmt[req->op][step];
@@ -391,7 +316,7 @@ run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
     while ((rc = sqlite3_step(stmt)) == SQLITE_ROW) {
         n++;
         rc = sql_step_gives_rows(req->def->step[step].kind)
-                     ? rows_add(rows, stmt, req->def)
+                     ? sqlite_rows_add(rows, stmt, req->def)
                      : SQLITE_OK;
         if (rc != SQLITE_OK)
             break;
@@ -411,7 +336,7 @@ run_statement(struct sql_conn *c, struct sql_req *req, size_t step, size_t row,
 static int
 run_steps(struct sql_conn *c, struct sql_req *req, enum sql_status *ret_status)
 {
-    struct rows rows = { .arena = sql_db_group_arena(c->db) };
+    struct sqlite_rows rows = { .arena = sql_db_group_arena(c->db) };
     size_t hits = 0;
 
     *ret_status = SQL_OK;
@@ -434,7 +359,7 @@ run_steps(struct sql_conn *c, struct sql_req *req, enum sql_status *ret_status)
             return SQLITE_OK;
         }
     }
-    rows_result(&rows, &req->result);
+    sqlite_rows_result(&rows, &req->result);
     return SQLITE_OK;
 }
 
